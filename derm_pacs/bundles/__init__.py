@@ -1,0 +1,1 @@
+"""Install, verify, activate and set the threshold of bundles."""

@@ -1,0 +1,1 @@
+"""Sending results and asking for their storage commitment."""

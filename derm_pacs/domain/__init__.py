@@ -1,0 +1,1 @@
+"""Values and rules without I/O: what a case, a finding, a bundle and a delivery are."""

@@ -1,0 +1,206 @@
+"""What a bundle says of itself: `configs/serving.json`, declarative and closed.
+
+Nothing in it is code: every operation, kind and filter is a literal of an allow-list, numbers are bounded,
+file names are relative. What the description cannot say is refused by name.
+"""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from derm_pacs.domain.findings import Grade
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or "\\" in path or ".." in parts:
+        raise ValueError(f"{path!r} is not a relative path inside the bundle")
+    return path
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name of lower-case letters, digits and underscores")
+    return value
+
+
+def _version(value: str) -> str:
+    if not _VERSION.fullmatch(value):
+        raise ValueError(f"{value!r} is not a version of the form 1.2.3")
+    return value
+
+
+RelativeFile = Annotated[str, Field(max_length=200), AfterValidator(_inside)]
+Name = Annotated[str, AfterValidator(_name)]
+Version = Annotated[str, AfterValidator(_version)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkDescription(_Closed):
+    """A network by its name in the product's registry, and its arguments."""
+
+    name: Name
+    args: dict[str, int | float | str | bool | list[int]] = {}
+
+
+class WeightsDescription(_Closed):
+    """The weights file; the tensors are brought to float32 when they are loaded."""
+
+    file: RelativeFile
+    sha256: Sha256
+    dtype: Literal["float32", "float16"]
+
+
+class InputDescription(_Closed):
+    """What the bundle reads."""
+
+    colour: Literal["RGB", "GREY"]
+    min_short_side: Annotated[int, Field(ge=16, le=4096)]
+    """Pixels of the shorter side below which the image is refused."""
+    intended: Annotated[str, Field(max_length=300)]
+    """The images that the bundle is meant for, in words."""
+
+
+class Resize(_Closed):
+    """Bring the image to a fixed size; the aspect ratio is not kept."""
+
+    op: Literal["resize"]
+    height: Annotated[int, Field(ge=16, le=4096)]
+    width: Annotated[int, Field(ge=16, le=4096)]
+    mode: Literal["bilinear", "bicubic"]
+    antialias: bool
+
+
+class Normalize(_Closed):
+    """Subtract the mean and divide by the standard deviation, per channel; values are 0..1 before."""
+
+    op: Literal["normalize"]
+    mean: Annotated[list[float], Field(min_length=1, max_length=3)]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=3)]
+
+
+PreprocessingStep = Annotated[Resize | Normalize, Field(discriminator="op")]
+
+
+class InferenceDescription(_Closed):
+    """How the network is applied."""
+
+    kind: Literal["whole"]
+
+
+class ClassDescription(_Closed):
+    """One class of a classification output."""
+
+    id: Name
+    concept: Name
+
+
+class ClassificationOutput(_Closed):
+    """Logits of shape (1, classes)."""
+
+    kind: Literal["classification"]
+    id: Name
+    activation: Literal["softmax"]
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    classes: Annotated[list[ClassDescription], Field(min_length=2, max_length=1000)]
+
+
+class SegmentationOutput(_Closed):
+    """Logits of shape (1, 1, height, width) at the network's input size.
+
+    They are brought to the image's size bilinearly, then activated and compared with the threshold;
+    the largest connected region is kept and its holes are filled.
+    """
+
+    kind: Literal["segmentation"]
+    id: Name
+    activation: Literal["sigmoid"]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    concept: Name
+    min_area_fraction: Unit
+    """Share of the image below which nothing counts as found."""
+
+
+OutputDescription = Annotated[ClassificationOutput | SegmentationOutput, Field(discriminator="kind")]
+
+
+class OperatingPointDescription(_Closed):
+    """The bundle's own default threshold."""
+
+    id: Name
+    output: Name
+    positive: Name
+    threshold: Unit
+
+
+class QualityLimits(_Closed):
+    """Limits of the quality gate; see `inference/quality.py` for how each figure is measured."""
+
+    min_laplacian_variance: Annotated[float, Field(ge=0)]
+    max_dark_fraction: Unit
+    min_contrast: Annotated[float, Field(ge=0)]
+
+
+class ValidationFigure(_Closed):
+    """A measured figure with its data, n and 95 % interval."""
+
+    dataset: Annotated[str, Field(max_length=200)]
+    split: Annotated[str, Field(max_length=60)]
+    metric: Name
+    value: float
+    low: float
+    high: float
+    n: Annotated[int, Field(gt=0)]
+
+
+class GoldenInput(_Closed):
+    """A synthetic picture and what the bundle must say of it."""
+
+    file: RelativeFile
+    expect: Annotated[dict[str, float], Field(min_length=1)]
+    """Class id to probability; `<output>_area_fraction` to the mask's share of the image."""
+    tolerance: Annotated[float, Field(gt=0, le=0.05)]
+
+
+class ServingDescription(_Closed):
+    """The whole of `configs/serving.json`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    version: Version
+    title: Annotated[str, Field(max_length=64)]
+    grade: Grade
+    licence: Annotated[str, Field(max_length=300)]
+    network: NetworkDescription
+    weights: WeightsDescription
+    input: InputDescription
+    preprocessing: Annotated[list[PreprocessingStep], Field(min_length=1, max_length=8)]
+    inference: InferenceDescription
+    outputs: Annotated[list[OutputDescription], Field(min_length=1, max_length=8)]
+    operating_points: list[OperatingPointDescription] = []
+    quality: QualityLimits
+    validation: list[ValidationFigure] = []
+    golden: Annotated[list[GoldenInput], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "ServingDescription":
+        outputs = {output.id: output for output in self.outputs}
+        if len(outputs) != len(self.outputs):
+            raise ValueError("two outputs have one id")
+        for point in self.operating_points:
+            output = outputs.get(point.output)
+            if not isinstance(output, ClassificationOutput):
+                raise ValueError(f"operating point {point.id!r} names no classification output: {point.output!r}")
+            if point.positive not in {one.id for one in output.classes}:
+                raise ValueError(f"operating point {point.id!r} names no class of {point.output!r}: {point.positive!r}")
+        return self

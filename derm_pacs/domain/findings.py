@@ -1,0 +1,140 @@
+"""What bundles say of images: typed values between inference, ledger and results."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derm_pacs.domain.study import StoredInstance
+
+Mask = NDArray[np.bool_]
+"""(rows, columns) of the source image's frame; True is inside."""
+
+
+class RunRole(StrEnum):
+    """What a run is for; only active runs make results."""
+
+    ACTIVE = "active"
+    SHADOW = "shadow"
+    REPLAY = "replay"
+
+
+class Grade(StrEnum):
+    """How far a bundle may be trusted with patients."""
+
+    RESEARCH = "research"
+    """Validated on real images."""
+    DEMONSTRATION = "demonstration"
+    """Trained on synthetic or partly synthetic data: never active on a clinical route, results titled so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleIdentity:
+    """Exactly which bundle."""
+
+    name: str
+    version: str
+    content_hash: str
+    """Hexadecimal SHA-256 of the manifest of the installed files."""
+    title: str
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """The threshold in force for a classification output, and who set it."""
+
+    id: str
+    output: str
+    positive: str
+    """Class id whose probability is compared with the threshold."""
+    threshold: float
+    """Probability in 0..1; the call is positive at or above it."""
+    set_by: str
+    """Actor who set it; the bundle's own default names the bundle's author."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassProbability:
+    """One class of a classification output."""
+
+    class_id: str
+    concept: str
+    """Name of the class's row in `domain/codes.py`."""
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """The probabilities of one frame, in the bundle's order of classes; they sum to 1."""
+
+    output: str
+    probabilities: tuple[ClassProbability, ...]
+
+    def probability_of(self, class_id: str) -> float:
+        """Return the probability of a class; raises `KeyError` where the output has no such class."""
+        for one in self.probabilities:
+            if one.class_id == class_id:
+                return one.probability
+        raise KeyError(class_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Segmentation:
+    """One segmented region of one frame; an empty mask says that nothing was found."""
+
+    output: str
+    concept: str
+    """Name of the region's row in `domain/codes.py`."""
+    threshold: float
+    """Probability at or above which a pixel is inside."""
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The bundle did not analyse the frame, because."""
+
+    reason: str
+    """Code of a row of `domain/reasons.py`."""
+    detail: str = ""
+    """The figure that decided, with its limit; no patient data."""
+
+
+Outcome = Classification | Segmentation | Refusal
+"""What one bundle says of one frame; a bundle with several outputs gives several outcomes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One bundle on one revision."""
+
+    bundle: BundleIdentity
+    role: RunRole
+    operating_points: tuple[OperatingPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameFinding:
+    """What one run says of one frame of one image."""
+
+    bundle_hash: str
+    """Content hash of the bundle of the run."""
+    image: StoredInstance
+    frame: int
+    """1-based; 1 for a single-frame image."""
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CaseFindings:
+    """All that is to be said of a revision."""
+
+    runs: tuple[Run, ...]
+    findings: tuple[FrameFinding, ...]
+
+    @property
+    def analysed(self) -> bool:
+        """Whether at least one frame was analysed by at least one bundle."""
+        return any(not isinstance(outcome, Refusal) for finding in self.findings for outcome in finding.outcomes)

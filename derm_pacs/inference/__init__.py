@@ -1,0 +1,1 @@
+"""Pixels to findings: quality gate, network, the confined runner process and its client."""

@@ -1,0 +1,1 @@
+"""Supervision of processes, the embedded database, the clock, the logs."""

@@ -1,0 +1,1 @@
+"""The listener: negotiation, the data path into the spool, statuses."""

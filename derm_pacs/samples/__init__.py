@@ -1,0 +1,1 @@
+"""Synthetic sample studies, and wrapping a person's own pictures into DICOM instances."""
