@@ -1,1 +1,1 @@
-"""The append-only store of received objects: record, journal, group commit, recovery, reading a slice back."""
+"""The append-only store of what peers sent: journal with group commit, recovery, reading, deletion of segments."""
