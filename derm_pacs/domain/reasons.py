@@ -78,7 +78,7 @@ EMPTY_PIXELS = _reason(
     "empty_pixels", "The image has no pixel data.", "Send the image with its pixel data.", Who.SENDER, dicom_code="NA-NOPIXELS",
 )
 IMAGE_TOO_LARGE = _reason(
-    "image_too_large", "The decoded image passes the limit of memory.", "Send a smaller image or raise analysis.max_pixels.",
+    "image_too_large", "The decoded image passes the limit of memory.", "Send a smaller image or raise analysis.max_megapixels.",
     Who.ADMIN, dicom_code="NA-TOOLARGE",
 )
 NO_ROUTE = _reason(
