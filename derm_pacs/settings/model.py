@@ -60,7 +60,8 @@ def _zone(value: str) -> str:
 
 def _absolute(value: Path) -> Path:
     if not value.is_absolute() or ".." in value.parts:
-        raise ValueError(f"{str(value)!r} is not an absolute path; write it from the root on, without \"..\"")
+        # The value stays out of the message: it may be a password that was written in place of its file.
+        raise ValueError("the path is not absolute; write it from the root on, without \"..\"")
     return value
 
 

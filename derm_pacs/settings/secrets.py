@@ -23,9 +23,15 @@ def without_password(url: str) -> str:
 
     A password in the settings file would be printed, copied and backed up with it.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("the URL is not one of PostgreSQL; write postgresql://USER@HOST/DATABASE")
+    wrong = ValueError("the URL is not one of PostgreSQL; write postgresql://USER@HOST/DATABASE")
+    try:
+        parts = urlsplit(url)
+        legal = parts.scheme in ("postgresql", "postgres") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        # Its text quotes the URL, which may hold a password.
+        raise wrong from None
+    if not legal:
+        raise wrong
     if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
         raise ValueError(f"the URL holds a password; take it out and give it by password_file or {DATABASE_PASSWORD}")
     return url
