@@ -1,0 +1,154 @@
+"""The one table of coded concepts: every code that we write stands here, with the source that verified it.
+
+Sources: P = dictionary of pydicom 3.0.2, made from the tables of PS3.16; M = MONDO, exact matches curated by hand
+(August 2026); H = cross references of the Human Phenotype Ontology (January 2025); D = cross references of the Disease
+Ontology (SNOMED US, September 2025); F = a public FHIR value set of morphologic abnormalities; U = UCUM;
+own = our private scheme, for want of a verified public code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+PRIVATE_SCHEME = "99DERMPACS"
+"""Coding scheme designator of our own codes (PS3.16 section 8: private designators begin with 99)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """One coded concept: at most 16, 16 and 64 characters, so that every viewer shows it (PS3.3 section 8.8)."""
+
+    name: str
+    """Our name of the row; bundles name their classes and regions by it."""
+    value: str
+    scheme: str
+    meaning: str
+    source: str
+    short: str = ""
+    """At most 15 characters, for figures beside a contour, where viewers cut longer names."""
+
+
+def _row(name: str, value: str, scheme: str, meaning: str, source: str, short: str = "") -> Code:
+    return Code(name=name, value=value, scheme=scheme, meaning=meaning, source=source, short=short)
+
+
+_DIAGNOSES = (
+    _row("melanoma", "372244006", "SCT", "Melanoma", "M H", "Melanoma"),
+    _row("melanocytic_nevus", "400096001", "SCT", "Melanocytic nevus", "M H", "Nevus"),
+    _row("basal_cell_carcinoma", "254701007", "SCT", "Basal cell carcinoma of skin", "M H", "Basal cell ca."),
+    _row("squamous_cell_carcinoma", "402815007", "SCT", "Squamous cell carcinoma of skin", "M", "Squamous cell"),
+    _row("actinic_keratosis", "201101007", "SCT", "Actinic keratosis", "M", "Actinic kerat."),
+    _row("seborrheic_keratosis", "25499005", "SCT", "Seborrheic keratosis", "F", "Seborrheic k."),
+    _row("dermatofibroma", "448015002", "SCT", "Dermatofibroma", "M", "Dermatofibroma"),
+    _row("hemangioma_of_skin", "93471006", "SCT", "Hemangioma of skin", "M", "Hemangioma"),
+    _row("lichen_planus", "4776004", "SCT", "Lichen planus", "M", "Lichen planus"),
+    _row("rosacea", "398909004", "SCT", "Rosacea", "P M H", "Rosacea"),
+    _row("viral_wart", "57019003", "SCT", "Verruca vulgaris", "M H", "Wart"),
+    _row("acne", "11381005", "SCT", "Acne", "H D", "Acne"),
+    _row("keloid", "33659008", "SCT", "Keloid", "M H", "Keloid"),
+    _row("eczema", "43116000", "SCT", "Eczema", "P H M", "Eczema"),
+    _row("atopic_dermatitis", "24079001", "SCT", "Atopic dermatitis", "P M H", "Atopic derm."),
+    _row("seborrheic_dermatitis", "50563003", "SCT", "Seborrheic dermatitis", "H", "Seborrheic d."),
+    _row("psoriasis", "9014002", "SCT", "Psoriasis", "P M H", "Psoriasis"),
+    _row("port_wine_stain", "416377005", "SCT", "Port-wine stain", "H", "Port-wine stain"),
+    _row("benign", "30807003", "SCT", "Benign", "P", "Benign"),
+    _row("malignant", "21594007", "SCT", "Malignant", "P", "Malignant"),
+)
+
+_REGIONS = (
+    _row("skin_lesion", "95324001", "SCT", "Skin lesion", "P", "Lesion"),
+    _row("skin", "39937001", "SCT", "Skin", "P", "Skin"),
+)
+
+_STRUCTURE = (
+    _row("abnormal_structure", "49755003", "SCT", "Morphologically Abnormal Structure", "P"),
+    _row("anatomical_structure", "91723000", "SCT", "Anatomical Structure", "P"),
+    _row("left", "7771000", "SCT", "Left", "P"),
+    _row("right", "24028007", "SCT", "Right", "P"),
+    _row("area", "42798000", "SCT", "Area", "P"),
+    _row("diameter", "81827009", "SCT", "Diameter", "P"),
+    _row("maximum", "56851009", "SCT", "Maximum", "P"),
+    _row("source_image", "260753009", "SCT", "Source", "P"),
+    _row("dermoscopic_photography", "446078004", "SCT", "Dermoscopic photography (procedure)", "P"),
+    _row("probability", "122157", "DCM", "Probability", "P"),
+    _row("threshold_value", "122411", "DCM", "Threshold Value", "P"),
+    _row("image_quality", "111101", "DCM", "Image Quality", "P"),
+    _row("insufficient_quality", "110531", "DCM", "Insufficient quality for interpretation", "P"),
+    _row("comment", "121106", "DCM", "Comment", "P"),
+    _row("device", "121007", "DCM", "Device", "P"),
+    _row("artificial_intelligence", "123110", "DCM", "Artificial Intelligence", "P"),
+    _row("imaging_measurement_report", "126000", "DCM", "Imaging Measurement Report", "P"),
+    _row("imaging_report", "18748-4", "LN", "Diagnostic Imaging Report", "P"),
+    _row("image_library", "111028", "DCM", "Image Library", "P"),
+    _row("image_library_group", "126200", "DCM", "Image Library Group", "P"),
+    _row("modality", "121139", "DCM", "Modality", "P"),
+    _row("rows", "110910", "DCM", "Pixel Data Rows", "P"),
+    _row("columns", "110911", "DCM", "Pixel Data Columns", "P"),
+    _row("dermoscopy_modality", "DMS", "DCM", "Dermoscopy", "P"),
+    _row("confocal_modality", "CFM", "DCM", "Confocal Microscopy", "P"),
+    _row("photography_modality", "XC", "DCM", "External-camera Photography", "P"),
+    _row("microscopy_modality", "GM", "DCM", "General Microscopy", "P"),
+    _row("other_modality", "OT", "DCM", "Other", "P"),
+    _row("no_units", "1", "UCUM", "no units", "P U"),
+    _row("percent", "%", "UCUM", "Percent", "P U"),
+    _row("millimetre", "mm", "UCUM", "mm", "P U"),
+    _row("square_millimetre", "mm2", "UCUM", "square millimeter", "P U"),
+    _row("pixels", "{pixels}", "UCUM", "pixels", "U"),
+)
+
+_OWN = (
+    _row("classifier_call", "CALL", PRIVATE_SCHEME, "Classifier call", "own"),
+    _row("not_analysed_because", "NOT-ANALYSED", PRIVATE_SCHEME, "Not analysed, because", "own"),
+    _row("other_reason", "NA-OTHER", PRIVATE_SCHEME, "Another reason, see comment", "own"),
+    _row("share_of_image", "SHARE-OF-IMAGE", PRIVATE_SCHEME, "Share of the image", "own"),
+    _row("lesion_area", "LESION-AREA", PRIVATE_SCHEME, "Lesion area", "own", "Lesion area"),
+    _row("skin_area", "SKIN-AREA", PRIVATE_SCHEME, "Skin area", "own", "Skin area"),
+)
+
+CODES: Mapping[str, Code] = MappingProxyType({row.name: row for row in (*_DIAGNOSES, *_REGIONS, *_STRUCTURE, *_OWN)})
+"""Every row by its name."""
+
+DIAGNOSES = frozenset(row.name for row in _DIAGNOSES)
+"""Names that a class of a classification may carry."""
+
+REGIONS = frozenset(row.name for row in _REGIONS)
+"""Names that a segmented region may carry."""
+
+
+def code(name: str) -> Code:
+    """Return the row of that name; raises `KeyError` with the nearest remedy where the table has none."""
+    try:
+        return CODES[name]
+    except KeyError:
+        raise KeyError(f"no coded concept {name!r} in domain/codes.py; add a row with a verified source") from None
+
+
+def probability_name(row: Code) -> Code:
+    """Return our private name for "the probability of `row`, in per cent", whose meaning is the row's short name.
+
+    Viewers print a figure's name beside the contour, and only that; a standard code for it does not exist.
+    """
+    return Code(
+        name=f"probability_of_{row.name}", value=f"P-{row.value}", scheme=PRIVATE_SCHEME,
+        meaning=row.short or row.meaning, source="own", short=row.short,
+    )
+
+
+_VERHOEFF_MULTIPLY = (
+    (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4, 0, 6, 7, 8, 9, 5), (2, 3, 4, 0, 1, 7, 8, 9, 5, 6),
+    (3, 4, 0, 1, 2, 8, 9, 5, 6, 7), (4, 0, 1, 2, 3, 9, 5, 6, 7, 8), (5, 9, 8, 7, 6, 0, 4, 3, 2, 1),
+    (6, 5, 9, 8, 7, 1, 0, 4, 3, 2), (7, 6, 5, 9, 8, 2, 1, 0, 4, 3), (8, 7, 6, 5, 9, 3, 2, 1, 0, 4),
+    (9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+)
+_VERHOEFF_PERMUTE = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+
+
+def has_valid_check_digit(sctid: str) -> bool:
+    """Say whether a SNOMED CT identifier's last digit is its Verhoeff check digit (SNOMED CT release file guide 6.3)."""
+    total = 0
+    for position, character in enumerate(reversed(sctid)):
+        digit = int(character)
+        for _ in range(position % 8):
+            digit = _VERHOEFF_PERMUTE[digit]
+        total = _VERHOEFF_MULTIPLY[total][digit]
+    return total == 0
