@@ -217,7 +217,8 @@ class Settings(_Section):
     facility: Annotated[Text, Field(description="Name of the facility, as it stands in reports.")] = "Default"
     timezone: Annotated[Zone, Field(description="Time zone of the facility (IANA name), in which times are shown and written into results.")] = "UTC"
     data_dir: Annotated[AbsolutePath, Field(description="Folder below which everything lies that the service keeps.")] = Path("/var/lib/derm-pacs")
-    installation_uid_: Annotated[Uid | None, Field(alias="installation_uid", description="UID of this installation, from which all our UIDs come; absent: made once and kept in `data_dir/installation-uid`.")] = None
+    # The alias stands outside of Annotated, since type checkers read it only there.
+    installation_uid_: Uid | None = Field(default=None, alias="installation_uid", description="UID of this installation, from which all our UIDs come; absent: made once and kept in `data_dir/installation-uid`.")
     database: Annotated[DatabaseSettings, Field(description="Where the ledger lies.")] = DatabaseSettings()
     listener: Annotated[ListenerSettings, Field(description="The DICOM listener.")] = ListenerSettings()
     spool: Annotated[SpoolSettings, Field(description="The append-only store of received objects.")] = SpoolSettings()

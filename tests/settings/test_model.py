@@ -13,7 +13,7 @@ from derm_pacs.settings.model import Settings
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        EXAMPLE.facility = "other"  # type: ignore[misc]
+        EXAMPLE.facility = "other"
 
 
 def test_everything_that_is_kept_lies_below_the_data_folder() -> None:

@@ -117,7 +117,7 @@ def test_a_missing_file_says_how_to_name_it(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_refused_by_its_byte(tmp_path: Path) -> None:
     file = tmp_path / "latin.toml"
     file.write_bytes(b'facility = "M\xfcnchen"')
-    with pytest.raises(SettingsError, match="not UTF-8 .* at byte 13"):
+    with pytest.raises(SettingsError, match=r"not UTF-8 .* at byte 13"):
         read(file)
 
 
