@@ -81,6 +81,10 @@ IMAGE_TOO_LARGE = _reason(
     "image_too_large", "The decoded image passes the limit of memory.", "Send a smaller image or raise analysis.max_megapixels.",
     Who.ADMIN, dicom_code="NA-TOOLARGE",
 )
+TOO_MANY_FRAMES = _reason(
+    "too_many_frames", "The image has more frames than may be analysed.", "Send fewer frames or raise analysis.max_frames.",
+    Who.ADMIN, dicom_code="NA-FRAMES",
+)
 NO_ROUTE = _reason(
     "no_route", "No route names a bundle for these images.", "Add a route for this SOP class and modality, or do not send such images.",
     Who.LEAD, dicom_code="NA-NOROUTE",
