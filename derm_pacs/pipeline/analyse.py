@@ -1,0 +1,226 @@
+"""Analyse: the bundles of the routes read the images of a complete study."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from derm_pacs.domain.case import State, Step
+from derm_pacs.domain.findings import Outcome, Refusal
+from derm_pacs.domain.reasons import (
+    NO_ACTIVE_BUNDLE,
+    NO_ROUTE,
+    NOTHING_TO_ANALYSE,
+    REASONS,
+    TWO_CONTENTS,
+    TWO_PATIENTS,
+    UNREADABLE,
+    Reason,
+)
+from derm_pacs.domain.routing import ImageFacts, Route, route
+from derm_pacs.domain.study import StoredInstance
+from derm_pacs.ledger import cases, runs
+from derm_pacs.ledger.tables import Revision
+from derm_pacs.pipeline import queue, trying
+from derm_pacs.pipeline.queue import Task
+from derm_pacs.pipeline.site import Site
+from derm_pacs.pipeline.stage import Stage
+from derm_pacs.spool import read
+
+Frames = Mapping[int, tuple[Outcome, ...]]
+"""Outcomes of an image by its frame (1-based)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToRead:
+    """One image for one run, with what is known of its pixels already."""
+
+    instance_id: int
+    image: StoredInstance
+    known: Frames | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One bundle and the images that it reads."""
+
+    run_id: int
+    folder: Path
+    content_hash: str
+    images: tuple[ToRead, ...]
+    reused_from: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What is to be analysed."""
+
+    revision_id: int
+    runs: tuple[PlannedRun, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """For each run: (instance id, frame, outcomes)."""
+
+    findings: Mapping[int, tuple[tuple[int, int, tuple[Outcome, ...]], ...]]
+
+
+def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
+    """Take a queued revision on, refuse or hold what must not be analysed, and plan its runs."""
+    revision = trying.locked(tx, revision_id)
+    if revision.state is State.QUEUED:
+        if _held(tx, revision, site):
+            return None
+        cases.take(tx, revision_id, Step.BEGIN_ANALYSIS, actor=trying.ACTOR, now=site.now())
+    if revision.state is not State.ANALYSING or not trying.begin_try(tx, revision, site):
+        return None
+    images = runs.images(tx, revision_id)
+    routes = site.settings.routing()
+    by_route: dict[str, tuple[Route, list[runs.RevisionImage]]] = {}
+    for image in images:
+        taken = route(ImageFacts(sop_class_uid=image.stored.sop_class_uid, modality=image.modality), routes)
+        if taken is not None:
+            by_route.setdefault(taken.name, (taken, []))[1].append(image)
+    if not by_route:
+        _reject(tx, revision_id, _why_nothing(tx, revision_id, images), site)
+        return None
+    return _plan(tx, revision_id, list(by_route.values()), site)
+
+
+def _held(tx: Session, revision: Revision, site: Site) -> bool:
+    """Hold a revision whose answer could reach the wrong patient or the wrong pixels."""
+    reason: Reason | None = None
+    if len(cases.patients_of(tx, revision.id)) > 1:
+        reason = TWO_PATIENTS
+    elif cases.conflicting_contents(tx, revision.id):
+        reason = TWO_CONTENTS
+    if reason is not None:
+        cases.take(tx, revision.id, Step.HOLD, actor=trying.ACTOR, reason=reason, now=site.now())
+    return reason is not None
+
+
+def _why_nothing(tx: Session, revision_id: int, images: Sequence[runs.RevisionImage]) -> tuple[Reason, str]:
+    if not images:
+        broken = cases.unreadable(tx, revision_id)
+        return (UNREADABLE, f"{len(broken)} objects") if broken else (NOTHING_TO_ANALYSE, "")
+    kinds = sorted({f"SOP class {image.stored.sop_class_uid}, modality {image.modality or 'absent'}" for image in images})
+    return NO_ROUTE, "; ".join(kinds)
+
+
+def _reject(tx: Session, revision_id: int, why: tuple[Reason, str], site: Site) -> None:
+    reason, detail = why
+    cases.take(tx, revision_id, Step.REJECT, actor=trying.ACTOR, reason=reason, detail=detail, now=site.now())
+
+
+def _plan(
+    tx: Session, revision_id: int, routed: Sequence[tuple[Route, Sequence[runs.RevisionImage]]], site: Site
+) -> Given | None:
+    planned: dict[str, tuple[runs.ActiveBundle, int, list[runs.RevisionImage]]] = {}
+    for taken, images in routed:
+        route_id = runs.remember_route(tx, taken, site.now())
+        for name in taken.bundles:
+            if name not in planned:
+                bundle = runs.active_bundle(tx, name)
+                if bundle is None:
+                    cases.take(
+                        tx, revision_id, Step.HOLD, actor=trying.ACTOR, reason=NO_ACTIVE_BUNDLE,
+                        detail=f"route {taken.name}, bundle {name}", now=site.now(),
+                    )
+                    return None
+                planned[name] = (bundle, route_id, [])
+            planned[name][2].extend(images)
+    settings = site.settings.analysis.model_dump(mode="json")
+    return Given(
+        revision_id=revision_id,
+        runs=tuple(
+            _planned_run(
+                tx, runs.begin(tx, revision_id=revision_id, bundle=bundle, route_id=route_id, settings=settings, now=site.now()),
+                bundle, images,
+            )
+            for bundle, route_id, images in planned.values()
+        ),
+    )
+
+
+def _planned_run(
+    tx: Session, run_id: int, bundle: runs.ActiveBundle, images: Sequence[runs.RevisionImage]
+) -> PlannedRun:
+    """Plan a run; pixels that an earlier revision's run of the same bundle has read are not read again."""
+    to_read: list[ToRead] = []
+    reused_from: int | None = None
+    for image in images:
+        pixels = image.stored.pixel_sha256
+        known = runs.known_outcomes(tx, run_id=run_id, pixel_sha256=pixels) if pixels is not None else None
+        if known is not None:
+            reused_from = known[0]
+        to_read.append(
+            ToRead(instance_id=image.instance_id, image=image.stored, known=known[1] if known is not None else None)
+        )
+    return PlannedRun(
+        run_id=run_id,
+        folder=Path(bundle.folder),
+        content_hash=bundle.identity.content_hash,
+        images=tuple(to_read),
+        reused_from=reused_from,
+    )
+
+
+def work(given: Given, site: Site) -> Made:
+    """Let the runners read the images, one after another."""
+    findings: dict[int, tuple[tuple[int, int, tuple[Outcome, ...]], ...]] = {}
+    for planned in given.runs:
+        found: list[tuple[int, int, tuple[Outcome, ...]]] = []
+        for one in planned.images:
+            if one.known is not None:
+                found.extend((one.instance_id, frame, outcomes) for frame, outcomes in one.known.items())
+                continue
+            part10 = read.payload(site.settings.spool_dir, one.image.place)
+            found.extend(
+                (one.instance_id, frame, outcomes)
+                for frame, outcomes in site.runners.analyse(planned.folder, planned.content_hash, part10)
+            )
+        findings[planned.run_id] = tuple(found)
+    return Made(findings=findings)
+
+
+def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
+    """Keep the findings and go on to composing; where nobody wants to hear of a refusal, the case ends here."""
+    revision = trying.locked(tx, given.revision_id)
+    for planned in given.runs:
+        runs.finish(
+            tx, run_id=planned.run_id, findings=made.findings[planned.run_id], reused_from=planned.reused_from, now=site.now()
+        )
+    trying.end_tries(revision)
+    outcomes = [outcome for found in made.findings.values() for _, _, several in found for outcome in several]
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    tx.flush()
+    if len(refusals) == len(outcomes) and not answering_destinations(tx, given.revision_id, site):
+        _reject(tx, given.revision_id, first_reason(refusals), site)
+        return
+    cases.take(tx, given.revision_id, Step.FINISH_ANALYSIS, actor=trying.ACTOR, now=site.now())
+    queue.defer(tx, Task.COMPOSE, given.revision_id)
+
+
+def destinations(tx: Session, revision_id: int) -> tuple[str, ...]:
+    """Return the destinations of the routes by which the revision was analysed, in the order of the routes."""
+    named = [name for definition in runs.route_definitions(tx, revision_id) for name in definition["destinations"]]
+    return tuple(dict.fromkeys(named))
+
+
+def answering_destinations(tx: Session, revision_id: int, site: Site) -> tuple[str, ...]:
+    """Return the destinations that want a report of a study that was not analysed."""
+    return tuple(
+        name for name in destinations(tx, revision_id) if site.settings.destination(name).answer_refusals
+    )
+
+
+def first_reason(refusals: Sequence[Refusal]) -> tuple[Reason, str]:
+    """Return the reason of a case of which nothing was analysed: that of the first refusal."""
+    if not refusals:
+        return NOTHING_TO_ANALYSE, ""
+    return REASONS[refusals[0].reason], refusals[0].detail
+
+
+STAGE = Stage(task=Task.ANALYSE, claim=claim, work=work, settle=settle, fail=trying.fail(Task.ANALYSE))

@@ -1,0 +1,104 @@
+"""Compose: SR and SEG are made from the findings, checked, and kept before anything is sent."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from derm_pacs.domain.case import State, Step
+from derm_pacs.domain.composed import Composed, Identity
+from derm_pacs.domain.errors import Defect
+from derm_pacs.domain.findings import CaseFindings
+from derm_pacs.domain.reasons import DEFECT
+from derm_pacs.domain.study import StoredInstance
+from derm_pacs.ledger import cases, deliveries, results, runs
+from derm_pacs.pipeline import analyse, queue, trying
+from derm_pacs.pipeline.queue import Task
+from derm_pacs.pipeline.site import Site
+from derm_pacs.pipeline.stage import Stage
+from derm_pacs.results.check import check
+from derm_pacs.results.compose import compose
+from derm_pacs.spool import read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What is to be said, of which images, under which identity."""
+
+    revision_id: int
+    case: CaseFindings
+    images: tuple[StoredInstance, ...]
+    identity: Identity
+
+
+def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
+    """Take on a revision whose analysis is finished."""
+    revision = trying.locked(tx, revision_id)
+    if revision.state is not State.COMPOSING or not trying.begin_try(tx, revision, site):
+        return None
+    if revision.hash is None:
+        raise Defect(DEFECT, f"revision {revision_id} composes without having been closed")
+    case = runs.case_findings(tx, revision_id)
+    spoken_of = {finding.image.sop_instance_uid for finding in case.findings}
+    return Given(
+        revision_id=revision_id,
+        case=case,
+        images=tuple(image.stored for image in runs.images(tx, revision_id) if image.stored.sop_instance_uid in spoken_of),
+        identity=Identity(
+            installation_uid=site.installation_uid,
+            facility=site.settings.facility,
+            revision=revision.number,
+            revision_hash=revision.hash,
+            predecessors=results.predecessors(tx, revision_id),
+            made_at=revision.last_received_at.astimezone(site.settings.zone),
+        ),
+    )
+
+
+def work(given: Given, site: Site) -> tuple[Composed, ...]:
+    """Compose, read back and check the objects, and write their bytes into the results folder."""
+    sources = {image.sop_instance_uid: read.payload(site.settings.spool_dir, image.place) for image in given.images}
+    composed = compose(given.case, sources, given.identity)
+    check(composed, given.case, sources)
+    for one in composed:
+        _write(result_path(site.settings.results_dir, one.sha256), one.data)
+    return composed
+
+
+def result_path(results_dir: Path, sha256: str) -> Path:
+    """Return where the bytes of a composed object lie."""
+    return results_dir / sha256[:2] / f"{sha256}.dcm"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write the bytes under their hash; they are on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    staging = path.with_suffix(f".{os.getpid()}.new")
+    with staging.open("wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    staging.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def settle(tx: Session, given: Given, made: tuple[Composed, ...], site: Site) -> None:
+    """Keep the objects' rows and open a delivery to each destination."""
+    now = site.now()
+    revision = trying.locked(tx, given.revision_id)
+    results.keep(tx, given.revision_id, made, now)
+    trying.end_tries(revision)
+    cases.take(tx, given.revision_id, Step.FINISH_COMPOSING, actor=trying.ACTOR, now=now)
+    named = analyse.destinations(tx, given.revision_id)
+    if not given.case.analysed:
+        named = analyse.answering_destinations(tx, given.revision_id, site)
+    for delivery_id in deliveries.open_all(tx, given.revision_id, named):
+        queue.defer(tx, Task.DELIVER, delivery_id)
+
+
+STAGE = Stage(task=Task.COMPOSE, claim=claim, work=work, settle=settle, fail=trying.fail(Task.COMPOSE))

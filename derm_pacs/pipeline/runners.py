@@ -1,0 +1,46 @@
+"""The warm runners of a worker: one confined process for each bundle version that it has used."""
+
+import threading
+from pathlib import Path
+
+from derm_pacs.bundles.verify import verify
+from derm_pacs.domain.findings import Outcome
+from derm_pacs.inference.client import Runner
+from derm_pacs.settings.model import AnalysisSettings
+
+
+class Runners:
+    """Starts a runner at its first use, after the bundle's files are verified, and keeps it warm."""
+
+    def __init__(self, limits: AnalysisSettings) -> None:
+        """`limits` bound time, size and threads of every runner."""
+        self._limits = limits
+        self._runners: dict[str, Runner] = {}
+        self._lock = threading.Lock()
+
+    def analyse(self, folder: Path, content_hash: str, part10: bytes) -> tuple[tuple[int, tuple[Outcome, ...]], ...]:
+        """Return (frame, outcomes) of an image by the bundle in `folder`.
+
+        One image at a time: a runner has one inference thread, and the worker's other threads wait here.
+        Raises `Defect` when the runner died, hung or lied, or when the bundle's files are not those of the hash.
+        """
+        with self._lock:
+            runner = self._runners.get(content_hash)
+            if runner is None:
+                runner = Runner(
+                    folder,
+                    verify(folder, content_hash),
+                    timeout_seconds=self._limits.timeout_seconds,
+                    max_pixels=int(self._limits.max_megapixels * 1_000_000),
+                    max_frames=self._limits.max_frames,
+                    threads=self._limits.threads,
+                )
+                self._runners[content_hash] = runner
+            return tuple((one.frame, one.outcomes) for one in runner.analyse(part10))
+
+    def close(self) -> None:
+        """End all runners."""
+        with self._lock:
+            for runner in self._runners.values():
+                runner.close()
+            self._runners.clear()

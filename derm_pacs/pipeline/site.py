@@ -1,0 +1,42 @@
+"""What every stage may use: settings, database, time, the warm runners. Put together once, by the worker's process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from derm_pacs.delivery.interface import Destination
+from derm_pacs.ledger.database import Database
+from derm_pacs.pipeline.runners import Runners
+from derm_pacs.settings.model import Settings
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """This installation, as the stages see it."""
+
+    settings: Settings
+    database: Database
+    installation_uid: str
+    runners: Runners
+    now: Callable[[], datetime] = utc_now
+
+    @property
+    def deadline(self) -> timedelta:
+        """How long a transient error is tried again."""
+        return timedelta(minutes=self.settings.delivery.deadline_minutes)
+
+    def destination(self, name: str) -> Destination:
+        """Return the address of a destination of the settings; raises `KeyError` where it has gone from them."""
+        peer = self.settings.peer(self.settings.destination(name).peer)
+        return Destination(
+            name=name,
+            ae_title=peer.ae_title,
+            host=peer.host,
+            port=peer.port,
+            calling_ae=self.settings.listener.ae_title,
+        )

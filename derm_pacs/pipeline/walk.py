@@ -1,0 +1,21 @@
+"""The walk of a study: the stages in order. The table of contents of the product.
+
+    receive (listener, spool) → file → close → analyse → compose → deliver → confirm
+"""
+
+from collections.abc import Callable, Mapping
+
+from derm_pacs.pipeline import analyse, compose, confirm, deliver
+from derm_pacs.pipeline.queue import Task
+from derm_pacs.pipeline.site import Site
+from derm_pacs.pipeline.stage import run
+
+
+def tasks(site: Site) -> Mapping[Task, Callable[[int], None]]:
+    """Return what the queue's worker runs for each task, in the order of the walk."""
+    return {
+        Task.ANALYSE: lambda revision_id: run(analyse.STAGE, revision_id, site),
+        Task.COMPOSE: lambda revision_id: run(compose.STAGE, revision_id, site),
+        Task.DELIVER: lambda delivery_id: run(deliver.STAGE, delivery_id, site),
+        Task.CONFIRM: lambda delivery_id: run(confirm.STAGE, delivery_id, site),
+    }
