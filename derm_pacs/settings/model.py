@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from derm_pacs.domain.bundle import Name
+from derm_pacs.domain.classes import ANALYSABLE
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.routing import Route
 from derm_pacs.domain.study import Quiet
@@ -41,6 +42,13 @@ def _ae_title(value: str) -> str:
 def _uid(value: str) -> str:
     if not is_legal_uid(value):
         raise ValueError(f"{value!r} is not a legal UID (PS3.5 section 9.1); correct it")
+    return value
+
+
+def _analysable(value: str) -> str:
+    if value not in {one.uid for one in ANALYSABLE}:
+        known = ", ".join(f"{one.uid} ({one.name})" for one in ANALYSABLE)
+        raise ValueError(f"{value!r} is a SOP class that is never analysed; write one of: {known}")
     return value
 
 
@@ -82,6 +90,7 @@ Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), Field(min_length=1, max_length=200)]
 AeTitle = Annotated[str, Strict(), AfterValidator(_ae_title)]
 Uid = Annotated[str, Strict(), AfterValidator(_uid)]
+ImageClass = Annotated[Uid, AfterValidator(_analysable)]
 Modality = Annotated[str, Strict(), AfterValidator(_modality)]
 Zone = Annotated[str, Strict(), AfterValidator(_zone)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -198,7 +207,7 @@ class RouteSettings(_Section):
     """Which bundles read which images; the first route that takes an image decides."""
 
     name: Annotated[Label, Field(description="Short name of the route.")]
-    sop_classes: Annotated[tuple[Uid, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(description="SOP Class UIDs that the route takes; empty takes every class that can be analysed.")] = ()
+    sop_classes: Annotated[tuple[ImageClass, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(description="SOP Class UIDs that the route takes; empty takes every class that can be analysed.")] = ()
     modalities: Annotated[tuple[Modality, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(description="Values of Modality (0008,0060) that the route takes; empty takes every value.")] = ()
     bundles: Annotated[tuple[Name, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(min_length=1, description="Names of the bundles that read the images, in this order.")]
     destinations: Annotated[tuple[Label, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(min_length=1, description="Names of the destinations for the results.")]
