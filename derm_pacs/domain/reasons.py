@@ -64,6 +64,14 @@ HEADER_TOO_LARGE = _reason(
     "header_too_large", "The header passes the limit of bytes, elements or nesting.", "Correct the sender; the limits are fixed.",
     Who.SENDER, 0xCA02,
 )
+NOT_AUTHORISED = _reason(
+    "not_authorised", "This AE title may not send objects here.", "Set may_send of the peer in the settings, or correct the sender.",
+    Who.ADMIN, 0x0124,
+)
+LISTENER_FAILED = _reason(
+    "listener_failed", "The listener met an error of its own; nothing was stored.", "Tell the vendor, with the listener's log.",
+    Who.VENDOR, 0x0110,
+)
 
 # Why a case is rejected or held.
 UNREADABLE = _reason(
