@@ -1,0 +1,104 @@
+"""Names, numbers and times of the objects of one revision; all follow from the inputs, none from the clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+import highdicom
+
+from derm_pacs.domain.composed import Form, Identity, Reference
+from derm_pacs.domain.findings import Run
+from derm_pacs.domain.identifiers import derived_uid
+from derm_pacs.results.arrange import Arrangement
+
+COMPOSER_VERSION = "1"
+"""Raised whenever the same inputs would give other bytes than before."""
+
+PRODUCT_VERSION = version("derm-pacs")
+
+_SERIES_OF = {Form.OVERLAY_SR: 1, Form.REPORT_SR: 2, Form.SEG: 3}
+_TITLE_OF = {Form.OVERLAY_SR: "AI overlay", Form.REPORT_SR: "AI report", Form.SEG: "AI outline"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """What every object of one revision is called."""
+
+    identity: Identity
+    made_at: datetime
+    """`Identity.made_at` in the source's own offset where it names one, so that copied study times and ours agree."""
+    parts: tuple[str, ...]
+    synthetic: bool
+    demonstration: bool
+
+    def instance_uid(self, form: Form, about: Sequence[str], frame: int) -> str:
+        """Return the SOP Instance UID of an object of `form` about these images; `frame` is 0 for all frames."""
+        return derived_uid([*self.parts, "instance", form, str(frame), *about])
+
+    def series_uid(self, form: Form, about: Sequence[str], frame: int) -> str:
+        """Return the Series Instance UID: one a form, and one an object for SEG (viewers open only a series' first SEG)."""
+        scope = [str(frame), *about] if form is Form.SEG else []
+        return derived_uid([*self.parts, "series", form, *scope])
+
+    def series_number(self, form: Form, ordinal: int) -> int:
+        """Return the series number: from 9001 on, away from the modality's, a hundred for each revision."""
+        return 9000 + 100 * (self.identity.revision - 1) + _SERIES_OF[form] + ordinal
+
+    def series_description(self, form: Form) -> str:
+        """Return the line that a clinician sees first, at most 64 characters."""
+        said = f"{_TITLE_OF[form]} r{self.identity.revision}, research use"
+        if self.demonstration:
+            said += ", demonstration"
+        return ("SYNTHETIC, " if self.synthetic else "") + said
+
+    def dimension_organization_uid(self, instance_uid: str) -> str:
+        """Return the Dimension Organization UID of a SEG."""
+        return derived_uid(["dimensions", instance_uid])
+
+    def predecessors(self, form: Form) -> tuple[Reference, ...]:
+        """Return the earlier documents of the same form."""
+        return tuple(one for one in self.identity.predecessors if one.form is form)
+
+    @property
+    def date(self) -> str:
+        """Return the DA of everything that we date."""
+        return self.made_at.strftime("%Y%m%d")
+
+    @property
+    def time(self) -> str:
+        """Return the TM of everything that we date."""
+        return self.made_at.strftime("%H%M%S.%f")
+
+    @property
+    def offset(self) -> str:
+        """Return Timezone Offset From UTC (0008,0201), e.g. +0100."""
+        return self.made_at.strftime("%z")[:5]
+
+
+def naming(identity: Identity, arrangement: Arrangement) -> Naming:
+    """Gather what names the objects of a revision.
+
+    Raises `ValueError` for a `made_at` without time zone.
+    """
+    if identity.made_at.utcoffset() is None:
+        raise ValueError("Identity.made_at has no time zone; give it in the facility's")
+    first = arrangement.images[0]
+    made_at = identity.made_at.astimezone(first.zone or identity.made_at.tzinfo)
+    parts = (
+        identity.installation_uid, first.study_uid, identity.facility, str(identity.revision), identity.revision_hash,
+        made_at.isoformat(), COMPOSER_VERSION, PRODUCT_VERSION, highdicom.__version__,
+        *(part for run in arrangement.runs for part in _run_parts(run)),
+        *(part for one in identity.predecessors for part in (one.form, one.sop_instance_uid)),
+    )
+    return Naming(
+        identity=identity, made_at=made_at, parts=parts,
+        synthetic=arrangement.synthetic, demonstration=arrangement.demonstration,
+    )
+
+
+def _run_parts(run: Run) -> list[str]:
+    parts = ["run", run.bundle.content_hash]
+    for point in sorted(run.operating_points, key=lambda one: one.id):
+        parts += [point.id, point.output, point.positive, repr(point.threshold), point.set_by]
+    return parts

@@ -1,0 +1,53 @@
+"""What is said of a mask in numbers: in millimetres only with a true pixel size, else in pixels."""
+
+from dataclasses import dataclass
+
+from derm_pacs.domain import geometry
+from derm_pacs.domain.findings import Mask
+from derm_pacs.results.spacing import Spacing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """The figures of one region; an empty mask measures zero."""
+
+    area: float
+    """In mm2 with a spacing, else in pixels."""
+    diameter: float
+    """Greatest distance between two points of the region, in mm with a spacing, else in pixels."""
+    pixels: int
+    share: float
+    """Share of the image, 0..1."""
+    spacing: Spacing | None
+
+
+def measure(mask: Mask, spacing: Spacing | None) -> Measures:
+    """Measure a (rows, columns) mask; figures are rounded to six significant digits, as they are written."""
+    pixels = geometry.area_pixels(mask)
+    if spacing is None:
+        area, diameter = float(pixels), geometry.greatest_diameter(mask)
+    else:
+        area = pixels * spacing.row * spacing.column
+        diameter = geometry.greatest_diameter(mask, spacing.row, spacing.column)
+    return Measures(
+        area=float(pixels) if spacing is None else significant(area),
+        diameter=significant(diameter),
+        pixels=pixels,
+        share=geometry.share(mask),
+        spacing=spacing,
+    )
+
+
+def significant(value: float) -> float:
+    """Round to six significant digits, so that the decimal string of a NUM and its floating point value agree."""
+    return float(f"{value:.6g}")
+
+
+def probability(value: float) -> float:
+    """Round a probability to the six decimals that are written."""
+    return round(value, 6)
+
+
+def percent(fraction: float) -> float:
+    """Return a fraction as per cent with one decimal, as it stands beside a contour."""
+    return round(100 * fraction, 1)

@@ -1,0 +1,140 @@
+"""A source image as results need it: read from its Part 10 file without pixels, normalised, never changed at its source."""
+
+import io
+import re
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import timedelta, timezone
+
+import pydicom
+from pydicom import DataElement, Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.errors import InvalidDicomError
+
+from derm_pacs.domain.errors import Defect
+from derm_pacs.domain.reasons import RESULT_INVALID
+from derm_pacs.results.site import Site, Tracking, site_of, tracking_of
+from derm_pacs.results.spacing import Spacing, functional_group, true_spacing
+
+TYPE_2 = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
+)
+"""Patient and study attributes that every object carries, empty where the source has none (PS3.3 C.7.1.1, C.7.2.1)."""
+
+COPIED = (
+    *TYPE_2,
+    "StudyInstanceUID", "StudyDescription", "IssuerOfAccessionNumberSequence", "ReferencedStudySequence", "ProcedureCodeSequence",
+    "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID", "OtherPatientIDs", "OtherPatientIDsSequence",
+    "OtherPatientNames", "PatientBirthTime", "EthnicGroup", "PatientSpeciesDescription", "PatientSpeciesCodeSequence",
+    "PatientBreedDescription", "PatientBreedCodeSequence", "BreedRegistrationSequence", "ResponsiblePerson", "ResponsiblePersonRole",
+    "ResponsibleOrganization", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "PatientAge", "AdmissionID", "IssuerOfAdmissionIDSequence",
+    "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription", "ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
+)
+"""Attributes of the Patient and Study modules that our objects take over as they are.
+
+Patient Comments (0010,4000) are not among them: nobody knows what they hold.
+"""
+
+_OFFSET = re.compile(r"([+-])(0[0-9]|1[0-4])([0-5][0-9])")
+_SYNTHETIC_SAID_IN = ("SeriesDescription", "ImageComments", "DerivationDescription")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceImage:
+    """One source image."""
+
+    dataset: Dataset
+    """Without pixel data; text decoded, Specific Character Set ISO_IR 192, absent Type 2 attributes added empty."""
+    uid: str
+    sop_class_uid: str
+    series_uid: str
+    study_uid: str
+    rows: int
+    columns: int
+    frames: int
+    modality: str
+    site: Site | None
+    tracking: Tracking | None
+    synthetic: bool
+    """The image says in its descriptions that it is SYNTHETIC."""
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Where the image stands in its study: series number, instance number, UID."""
+        return (_number(self.dataset, "SeriesNumber"), _number(self.dataset, "InstanceNumber"), self.uid)
+
+    @property
+    def zone(self) -> timezone | None:
+        """The offset that the image's own dates and times are in, None where it does not say it."""
+        match = _OFFSET.fullmatch(str(self.dataset.get("TimezoneOffsetFromUTC") or "").strip())
+        if match is None:
+            return None
+        offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+        return timezone(-offset if match[1] == "-" else offset)
+
+    def spacing(self, frame: int) -> Spacing | None:
+        """Return the true pixel size of a frame (1-based), None where the image does not say it."""
+        return true_spacing(self.dataset, frame)
+
+    def plane_orientation(self, frame: int) -> tuple[float, ...] | None:
+        """Return the six direction cosines of a frame (1-based), None where the image has none."""
+        item = functional_group(self.dataset, frame, "PlaneOrientationSequence")
+        try:
+            cosines = tuple(float(value) for value in item.ImageOrientationPatient) if item is not None else ()
+        except (AttributeError, TypeError, ValueError):
+            return None
+        return cosines if len(cosines) == 6 else None
+
+    def copied_elements(self) -> list[DataElement]:
+        """Return copies of the patient and study elements that our objects take over."""
+        return [deepcopy(self.dataset[keyword]) for keyword in COPIED if keyword in self.dataset]
+
+
+def read(part10: bytes) -> SourceImage:
+    """Read a Part 10 file's header.
+
+    Raises `Defect` where it cannot be read: the case would not have come here.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote values, and values may be a patient's name
+            dataset = pydicom.dcmread(io.BytesIO(part10), stop_before_pixels=True)
+            dataset.decode()
+            return _from_dataset(dataset)
+    except (InvalidDicomError, AttributeError, KeyError, ValueError, TypeError, OSError) as error:
+        raise Defect(RESULT_INVALID, f"a source image cannot be read: {type(error).__name__}") from error
+
+
+def _from_dataset(dataset: Dataset) -> SourceImage:
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in TYPE_2:
+        if keyword not in dataset:
+            tag = tag_for_keyword(keyword)
+            assert tag is not None
+            dataset.add_new(tag, pydicom.datadict.dictionary_VR(tag), None)
+    return SourceImage(
+        dataset=dataset,
+        uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID),
+        series_uid=str(dataset.SeriesInstanceUID),
+        study_uid=str(dataset.StudyInstanceUID),
+        rows=int(dataset.get("Rows") or 0),
+        columns=int(dataset.get("Columns") or 0),
+        frames=int(dataset.get("NumberOfFrames") or 1),
+        modality=str(dataset.get("Modality") or ""),
+        site=site_of(dataset),
+        tracking=tracking_of(dataset),
+        synthetic=any("SYNTHETIC" in str(dataset.get(keyword) or "").upper() for keyword in _SYNTHETIC_SAID_IN),
+    )
+
+
+def _number(dataset: Dataset, keyword: str) -> int:
+    try:
+        return int(dataset.get(keyword) or 0)
+    except (TypeError, ValueError):
+        return 0

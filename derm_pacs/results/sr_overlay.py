@@ -1,0 +1,96 @@
+"""The overlay SR: contours with a few figures in per cent beside them, in the one form that OHIF draws.
+
+Each group has a region of its own, a short identifier of ours, and at most five figures, never an exact zero.
+"""
+
+from dataclasses import dataclass
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    SourceImageForRegion,
+    TrackingIdentifier,
+)
+
+from derm_pacs.domain.codes import Code, code, probability_name
+from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, Region
+from derm_pacs.results.coded import concept
+from derm_pacs.results.contour import outline
+from derm_pacs.results.identity import Naming
+from derm_pacs.results.measure import percent, significant
+from derm_pacs.results.sr_document import algorithm, document, finding_sites, report
+
+MOST_FIGURES = 5
+"""Viewers show no more beside a contour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Figure:
+    """One figure beside a contour."""
+
+    name: Code
+    percent: float
+    by: AlgorithmIdentification
+    """The bundle that said it."""
+
+
+def compose(arrangement: Arrangement, naming: Naming) -> Composed | None:
+    """Make the overlay SR, or None where no lesion was outlined."""
+    outlined = [(frame, region) for frame in arrangement.frames for region in outlined_regions(frame)]
+    if not outlined:
+        return None
+    groups = [_group(frame, region) for frame, region in outlined]
+    images = list({frame.image.uid: frame.image for frame, _ in outlined}.values())
+    content = report(groups, "imaging_measurement_report", naming)
+    return document(content, Form.OVERLAY_SR, naming, arrangement, images, segs=[])
+
+
+def outlined_regions(frame: Frame) -> tuple[Region, ...]:
+    """Return the found lesions of a frame; skin is not outlined, it would hide the lesion."""
+    return tuple(region for region in frame.found if region.segmentation.concept != SKIN)
+
+
+def figures(frame: Frame, region: Region) -> list[Figure]:
+    """Return what stands beside a contour, the most important first, at most five.
+
+    Positive classes of operating points lead, then the other classes by probability; the lesion's area as a share of
+    the image closes. What rounds to zero is left out: OHIF prints nothing for it.
+    """
+    shown = [figure for one in frame.classified for figure in _probabilities(one) if figure.percent > 0.0]
+    by = algorithm(region.run, [], region.segmentation.threshold)
+    share = percent(region.measures.share) or significant(100 * region.measures.share)
+    return [*shown[: MOST_FIGURES - 1], Figure(name=code("lesion_area"), percent=share, by=by)]
+
+
+def _probabilities(one: Classified) -> list[Figure]:
+    positives = {point.positive for point in one.points}
+    ranked = sorted(
+        one.classification.probabilities, key=lambda each: (each.class_id not in positives, -each.probability)
+    )
+    by = algorithm(one.run, one.points)
+    return [
+        Figure(name=probability_name(code(each.concept)), percent=percent(each.probability), by=by) for each in ranked
+    ]
+
+
+def _group(frame: Frame, region: Region) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=frame.lesion.tracking_uid, identifier=frame.lesion.label),
+        referenced_region=ImageRegion(
+            graphic_type=GraphicTypeValues.POLYLINE,
+            graphic_data=outline(region.segmentation.mask),
+            source_image=SourceImageForRegion(
+                frame.image.sop_class_uid, frame.image.uid, referenced_frame_numbers=frame.reference
+            ),
+        ),
+        finding_type=concept(region.segmentation.concept),
+        finding_sites=finding_sites(frame),
+        measurements=[
+            Measurement(name=concept(one.name), value=one.percent, unit=concept("percent"), algorithm_id=one.by)
+            for one in figures(frame, region)
+        ],
+    )
