@@ -1,1 +1,1 @@
-"""The listener: negotiation, the data path into the spool, statuses."""
+"""The DICOM listener: negotiation, checks before 0x0000, the answer only after the spool has the bytes."""
