@@ -22,12 +22,18 @@ from psycopg import sql
 from derm_pacs.domain.errors import Transient
 from derm_pacs.domain.reasons import DATABASE_AWAY
 from derm_pacs.operations import child
+from derm_pacs.settings.model import Settings
 
 MAJOR_VERSION = 18
 ROLE = "derm"
 DATABASE = "derm"
 _START_SECONDS = 60.0
 _LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), without its final zero
+
+
+def ledger_url(settings: Settings) -> str:
+    """Return the URL of the ledger, the embedded server's where the settings name none."""
+    return settings.database_url() or EmbeddedPostgres(settings.postgres_dir, run_as=settings.database.run_as).url
 
 
 class EmbeddedPostgres:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -23,10 +24,13 @@ from derm_pacs.domain.study import StoredInstance
 from derm_pacs.ledger import cases, runs
 from derm_pacs.ledger.tables import Revision
 from derm_pacs.pipeline import queue, trying
+from derm_pacs.pipeline.close import earlier_are_composed
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.site import Site
 from derm_pacs.pipeline.stage import Stage
 from derm_pacs.spool import read
+
+_WAIT_FOR_EARLIER = timedelta(seconds=2)
 
 Frames = Mapping[int, tuple[Outcome, ...]]
 """Outcomes of an image by its frame (1-based)."""
@@ -71,6 +75,9 @@ def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
     """Take a queued revision on, refuse or hold what must not be analysed, and plan its runs."""
     revision = trying.locked(tx, revision_id)
     if revision.state is State.QUEUED:
+        if not earlier_are_composed(tx, revision.case_id, revision.number):
+            queue.defer(tx, Task.ANALYSE, revision_id, at=site.now() + _WAIT_FOR_EARLIER)
+            return None
         if _held(tx, revision, site):
             return None
         cases.take(tx, revision_id, Step.BEGIN_ANALYSIS, actor=trying.ACTOR, now=site.now())

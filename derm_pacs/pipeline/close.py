@@ -26,13 +26,14 @@ def close_quiet(tx: Session, quiet: Quiet) -> int:
     closed = 0
     for one in cases.receiving(tx):
         complete = completeness(one.arrivals, quiet, drained - _STAMP_TO_DISK)
-        if isinstance(complete, Complete) and _earlier_are_composed(tx, one.case_id, one.number):
+        if isinstance(complete, Complete) and earlier_are_composed(tx, one.case_id, one.number):
             cases.close(tx, one.revision_id, complete, actor=trying.ACTOR, now=utc_now())
             queue.defer(tx, Task.ANALYSE, one.revision_id)
             closed += 1
     return closed
 
 
-def _earlier_are_composed(tx: Session, case_id: int, number: int) -> bool:
+def earlier_are_composed(tx: Session, case_id: int, number: int) -> bool:
+    """Whether all earlier revisions of the case have made their results, or have ended."""
     done = ENDS | {State.DELIVERING}
     return all(row.state in done for row in cases.revisions_of(tx, case_id) if row.number < number)

@@ -75,7 +75,7 @@ def _write(path: Path, data: bytes) -> None:
     """Write the bytes under their hash; they are on the disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staging = path.with_suffix(f".{os.getpid()}.new")
-    with staging.open("wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

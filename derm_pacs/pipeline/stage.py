@@ -55,7 +55,7 @@ def run(stage: Stage[Given, Made], subject: int, site: Site) -> None:
         site.database.transaction(lambda tx: stage.settle(tx, given, made, site))
     except ForbiddenStep as refused:
         _LOG.info("dropped what was made by %s %d: %s", stage.task, subject, refused)
-    except Exception as error:  # noqa: BLE001 every error of a stage ends as a visible state of its case
+    except Exception as error:
         failure = _translated(error)
         if failure.reason is DATABASE_AWAY:
             raise

@@ -1,6 +1,7 @@
 """The walk of a study: the stages in order. The table of contents of the product.
 
-    receive (listener, spool) → file → close → analyse → compose → deliver → confirm
+Receive (listener, spool), file, close, analyse, compose, deliver, confirm: one file each in this room, but for the
+first, which is a room of its own.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,0 +1,76 @@
+"""What a person does to a case: retry and cancel, each with actor and reason in the audit trail."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from derm_pacs.domain.case import ForbiddenStep, State, Step, retry_step
+from derm_pacs.domain.delivery import DeliveryState
+from derm_pacs.ledger import audit, cases, deliveries
+from derm_pacs.ledger.database import Database
+from derm_pacs.ledger.tables import Revision
+from derm_pacs.pipeline import queue, trying
+from derm_pacs.pipeline.queue import Task
+
+
+def retry(database: Database, case_id: int, *, actor: str, reason: str, now: datetime) -> State:
+    """Take a held case on from where it was held; returns its state.
+
+    Raises `LookupError` where there is no such case, `ForbiddenStep` where it is not held.
+    """
+
+    def work(tx: Session) -> State:
+        revision = _newest(tx, case_id)
+        if revision.state is not State.HELD or revision.held_in is None:
+            raise ForbiddenStep(revision.state, Step.RETRY_ANALYSIS)
+        step = retry_step(revision.held_in)
+        state = cases.take(tx, revision.id, step, actor=actor, detail=reason, now=now)
+        trying.end_tries(revision)
+        _defer_next(tx, revision, now)
+        audit.append(
+            tx, actor=actor, action="case.retry", subject=f"case {case_id} revision {revision.number}", reason=reason,
+            detail={"step": step.value}, now=now,
+        )
+        return state
+
+    return database.transaction(work)
+
+
+def cancel(database: Database, case_id: int, *, actor: str, reason: str, now: datetime) -> State:
+    """End a case that has not ended; returns its state.
+
+    Raises `LookupError` where there is no such case, `ForbiddenStep` where it has ended.
+    """
+
+    def work(tx: Session) -> State:
+        revision = _newest(tx, case_id)
+        state = cases.take(tx, revision.id, Step.CANCEL, actor=actor, detail=reason, now=now)
+        audit.append(
+            tx, actor=actor, action="case.cancel", subject=f"case {case_id} revision {revision.number}", reason=reason,
+            detail={}, now=now,
+        )
+        return state
+
+    return database.transaction(work)
+
+
+def _newest(tx: Session, case_id: int) -> Revision:
+    revisions = cases.revisions_of(tx, case_id)
+    if not revisions:
+        raise LookupError(f"there is no case {case_id}; see: derm-pacs cases list")
+    return trying.locked(tx, revisions[0].id)
+
+
+def _defer_next(tx: Session, revision: Revision, now: datetime) -> None:
+    match revision.state:
+        case State.QUEUED:
+            queue.defer(tx, Task.ANALYSE, revision.id)
+        case State.COMPOSING:
+            queue.defer(tx, Task.COMPOSE, revision.id)
+        case State.DELIVERING:
+            for row in deliveries.of_revision(tx, revision.id):
+                if row.state is DeliveryState.REFUSED:
+                    deliveries.move(row, DeliveryState.PENDING, now=now)
+                    queue.defer(tx, Task.DELIVER, row.id)
+        case _:
+            pass
