@@ -1,0 +1,177 @@
+"""The command `derm-pacs`: the list of all commands, each loaded only when it is run.
+
+A command is a function with Typer's annotations; its docstring is its help, and what follows "Examples:" in it ends
+the help. Nothing else is imported before a command runs, so that `derm-pacs --help` answers at once.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.domain.errors import Busy, Transient, WalkError
+from derm_pacs.settings.read import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A command: its name, the sentence of its help's first line, and the function `derm_pacs.cli.MODULE.FUNCTION`."""
+
+    name: str
+    sentence: str
+    module: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """Commands about one thing."""
+
+    name: str
+    sentence: str
+    commands: tuple[Listed, ...]
+
+
+COMMANDS: tuple[Listed | Noun, ...] = (
+    Listed("serve", "Run the service until it is told to stop.", "serve", "serve"),
+    Listed("check", "Print the settings as understood, then try everything that they name.", "check", "check"),
+    Listed("status", "Show how the service stands: filing, cases, queue, deliveries, faults.", "status", "status"),
+    Noun("cases", "Look at cases, and act on those that wait for a person.", (
+        Listed("list", "List the cases, the last changed first.", "cases", "list_cases"),
+        Listed("show", "Show one case with its whole story.", "cases", "show"),
+        Listed("retry", "Take a held case on from where it was held.", "case_acts", "retry"),
+        Listed("cancel", "End a case for good; nothing more is sent.", "case_acts", "cancel"),
+        Listed("export", "Write the received objects and the results of a case as ordinary DICOM files.", "case_export", "export"),
+    )),
+    Noun("bundles", "Install bundles, and say which version and which thresholds are in force.", (
+        Listed("install", "Install a bundle's folder after its files and its golden outputs are verified.", "bundle_install", "install"),
+        Listed("list", "List the installed bundles, usable or why not, with their thresholds.", "bundles", "list_bundles"),
+        Listed("activate", "Bring a version of a bundle into force.", "bundles", "activate"),
+        Listed("deactivate", "Take a bundle out of force.", "bundles", "deactivate"),
+        Listed("threshold", "Move the threshold of a bundle's operating point.", "bundles", "threshold"),
+    )),
+    Noun("pacs", "Ask the peers of the settings.", (
+        Listed("echo", "Send a C-ECHO to one peer or to all.", "pacs", "echo"),
+    )),
+    Listed("clock", "Show what the clock runs: the last and the next run of each tick.", "clock", "clock"),
+    Noun("audit", "Read the audit trail.", (
+        Listed("verify", "Verify that no row of the audit trail was changed or taken out.", "audit", "verify"),
+    )),
+    Listed("migrate", "Bring the database to the schema of this program.", "migrate", "migrate"),
+    Listed("demo", "Show the whole way on synthetic studies or on images of your own.", "demo", "demo"),
+    Listed("wrap", "Wrap photographs into DICOM instances.", "wrap", "wrap"),
+)
+
+_MARKUP: Final = "markdown"
+_EXIT_STATUSES = "Exit status:\n\n" + "\n".join(f"    {code.value}  {code.sentence}" for code in ExitCode)
+_EXAMPLES = """Examples:
+
+    derm-pacs check --config /etc/derm-pacs/derm-pacs.toml
+    derm-pacs cases list --state held
+    derm-pacs cases show 17 --json
+
+"""
+
+
+def help_and_examples(listed: Listed) -> tuple[str, str]:
+    """Return the help of a command and the examples that end it."""
+    text, _, examples = (inspect.getdoc(_function(listed)) or "").partition("\nExamples:\n")
+    return text.strip(), f"Examples:\n\n{examples.strip(chr(10))}" if examples else ""
+
+
+def command(listed: Listed) -> TyperCommand:
+    """Load the function of a command and return it as Typer's command."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
+    text, examples = help_and_examples(listed)
+    app.command(listed.name, help=text, epilog=examples)(_function(listed))
+    built = typer.main.get_command(app)
+    assert isinstance(built, TyperCommand)  # noqa: S101 - an app of one command
+    return built
+
+
+class _Unloaded(TyperCommand):
+    """Stands in the help of its group with its sentence; the command itself is loaded when it is run."""
+
+    def __init__(self, listed: Listed) -> None:
+        super().__init__(listed.name, help=listed.sentence)
+        self._listed = listed
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Hand over to the loaded command."""
+        return command(self._listed).make_context(info_name, args, parent, **extra)
+
+
+def _function(listed: Listed) -> Any:
+    return getattr(importlib.import_module(f"derm_pacs.cli.{listed.module}"), listed.function)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(version("derm-pacs"))
+        raise typer.Exit
+
+
+def _top(
+    _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Take dermoscopy and confocal studies from a PACS, run the bundles on them, put SR and SEG back.
+
+    For research use; not for primary diagnosis.
+    """
+
+
+def program() -> TyperGroup:
+    """Return the whole program, no command of it loaded."""
+    app = typer.Typer(name="derm-pacs", add_completion=False, rich_markup_mode=_MARKUP, no_args_is_help=True)
+    app.callback(epilog=_EXAMPLES + _EXIT_STATUSES)(_top)
+    top = typer.main.get_group(app)
+    for entry in COMMANDS:
+        match entry:
+            case Listed():
+                top.add_command(_Unloaded(entry))
+            case Noun():
+                group = TyperGroup(name=entry.name, help=entry.sentence, no_args_is_help=True, rich_markup_mode=_MARKUP)
+                for listed in entry.commands:
+                    group.add_command(_Unloaded(listed))
+                top.add_command(group)
+    return top
+
+
+def exit_code(error: Exception) -> ExitCode:
+    """Return the exit status of a command that ended with this error."""
+    match error:
+        case CommandError():
+            return error.code
+        case SettingsError():
+            return ExitCode.SETTINGS
+        case Transient() | Busy():
+            return ExitCode.UNAVAILABLE
+        case _:
+            return ExitCode.FAILED
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name and return its exit status; what is wrong goes to stderr."""
+    try:
+        program().main(args=list(arguments), prog_name="derm-pacs")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.FAILED
+    except (CommandError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return exit_code(error)
+    except WalkError as error:
+        print(f"{error}; {error.reason.remedy}", file=sys.stderr)
+        return exit_code(error)
+    return ExitCode.OK
+
+
+def main() -> None:
+    """Run `derm-pacs` as a program."""
+    sys.exit(run(sys.argv[1:]))
