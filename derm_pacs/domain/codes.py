@@ -82,8 +82,6 @@ _STRUCTURE = (
     _row("image_library", "111028", "DCM", "Image Library", "P"),
     _row("image_library_group", "126200", "DCM", "Image Library Group", "P"),
     _row("modality", "121139", "DCM", "Modality", "P"),
-    _row("rows", "110910", "DCM", "Pixel Data Rows", "P"),
-    _row("columns", "110911", "DCM", "Pixel Data Columns", "P"),
     _row("dermoscopy_modality", "DMS", "DCM", "Dermoscopy", "P"),
     _row("confocal_modality", "CFM", "DCM", "Confocal Microscopy", "P"),
     _row("photography_modality", "XC", "DCM", "External-camera Photography", "P"),

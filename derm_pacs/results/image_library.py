@@ -7,7 +7,6 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentSequence,
     ImageContentItem,
-    NumContentItem,
     RelationshipTypeValues,
 )
 
@@ -20,7 +19,7 @@ _MODALITIES = {
 
 
 def image_library(images: Sequence[SourceImage]) -> ContainerContentItem:
-    """Return the container with one entry an image: modality, rows and columns."""
+    """Return the container with one entry an image and its modality."""
     library = ContainerContentItem(
         name=concept("image_library"), is_content_continuous=False, template_id="1600",
         relationship_type=RelationshipTypeValues.CONTAINS,
@@ -41,10 +40,8 @@ def _entry(image: SourceImage) -> ImageContentItem:
         referenced_sop_instance_uid=image.uid,
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    context = RelationshipTypeValues.HAS_ACQ_CONTEXT
-    entry.ContentSequence = ContentSequence([
-        CodeContentItem(concept("modality"), concept(_MODALITIES.get(image.modality, "other_modality")), context),
-        NumContentItem(concept("rows"), image.rows, concept("pixels"), relationship_type=context),
-        NumContentItem(concept("columns"), image.columns, concept("pixels"), relationship_type=context),
-    ])
+    modality = concept(_MODALITIES.get(image.modality, "other_modality"))
+    entry.ContentSequence = ContentSequence(
+        [CodeContentItem(concept("modality"), modality, RelationshipTypeValues.HAS_ACQ_CONTEXT)]
+    )
     return entry

@@ -1,0 +1,186 @@
+"""The last look at composed objects before they leave: read back from their bytes and held against findings and sources.
+
+What the source says of patient and study is compared, not judged: correcting an odd value of the sender's would part
+our objects from its own. Everything that we write ourselves must be legal by its value representation.
+"""
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import pydicom
+from pydicom import DataElement, Dataset
+from pydicom.config import RAISE
+from pydicom.datadict import tag_for_keyword
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+from pydicom.valuerep import validate_value
+
+from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.errors import Defect
+from derm_pacs.domain.findings import CaseFindings
+from derm_pacs.domain.identifiers import is_legal_uid
+from derm_pacs.domain.marks import IMPLEMENTATION_CLASS_UID, MANUFACTURER, PURPOSE
+from derm_pacs.domain.reasons import RESULT_INVALID
+from derm_pacs.results import source
+from derm_pacs.results.arrange import arrange
+from derm_pacs.results.check_figures import overlay_faults, report_faults, seg_faults
+from derm_pacs.results.source import COPIED, SourceImage
+
+_CLASS_OF = {
+    Form.SEG: SegmentationStorage, Form.OVERLAY_SR: Comprehensive3DSRStorage, Form.REPORT_SR: Comprehensive3DSRStorage,
+}
+_TAKEN_OVER = frozenset({
+    *COPIED, "RequestAttributesSequence", "ReferencedRequestSequence",
+})
+"""Top-level attributes that hold the sender's values."""
+_OUTSIDE = frozenset({*_TAKEN_OVER, "PredecessorDocumentsSequence"})
+"""Top-level attributes whose references lead out of the composition by right."""
+_TEXT_VRS = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+"""Value representations whose values pydicom writes as they are, legal or not."""
+
+
+def check(composed: Sequence[Composed], case: CaseFindings, sources: Mapping[str, bytes]) -> None:
+    """Check the objects of one composition against the findings and the source files that they were made from.
+
+    Raises `Defect` (RESULT_INVALID) whose detail names each object and what is wrong with it.
+    """
+    told = sorted({finding.image.sop_instance_uid for finding in case.findings})
+    images = {uid: source.read(sources[uid]) for uid in told}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values, and values may be a patient's name
+        read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed]
+        faults = list(_composition_faults(read, images))
+        for one, dataset in read:
+            faults += [f"{one.form} {one.sop_instance_uid}: {fault}" for fault in _faults(one, dataset, composed, images)]
+        if not faults:
+            faults = _figure_faults(read, case, images)
+    if faults:
+        raise Defect(RESULT_INVALID, "; ".join(faults))
+
+
+def _composition_faults(read: Sequence[tuple[Composed, Dataset]], images: Mapping[str, SourceImage]) -> Iterator[str]:
+    uids = [one.sop_instance_uid for one, _ in read]
+    if len(set(uids)) < len(uids):
+        yield "two objects have one SOP Instance UID"
+    if set(uids) & set(images):
+        yield "an object has the SOP Instance UID of a source image"
+    if [one.form for one, _ in read].count(Form.REPORT_SR) != 1:
+        yield "there is not exactly one report"
+
+
+def _faults(
+    one: Composed, dataset: Dataset, siblings: Sequence[Composed], images: Mapping[str, SourceImage]
+) -> Iterator[str]:
+    yield from _identity_faults(one, dataset)
+    yield from _patient_faults(one, dataset, images)
+    yield from _value_faults(dataset)
+    yield from _reference_faults(dataset, siblings, images)
+    if "research use" not in str(dataset.get("SeriesDescription")):
+        yield "Series Description does not say research use"
+    if not any(_is_ours(item) for item in dataset.get("ContributingEquipmentSequence") or []):
+        yield "Contributing Equipment Sequence does not name us"
+
+
+def _identity_faults(one: Composed, dataset: Dataset) -> Iterator[str]:
+    if hashlib.sha256(one.data).hexdigest() != one.sha256:
+        yield "SHA-256 is not that of the bytes"
+    meta = dataset.file_meta
+    named = (dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID, meta.TransferSyntaxUID)
+    if named != (one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, one.transfer_syntax_uid):
+        yield "UIDs are not those that the object is announced with"
+    if (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) != named[:2]:
+        yield "File Meta Information names another object"
+    if meta.ImplementationClassUID != IMPLEMENTATION_CLASS_UID:
+        yield "File Meta Information names another implementation"
+    if dataset.SOPClassUID != _CLASS_OF[one.form]:
+        yield f"SOP class is not that of the form {one.form}"
+    if "TimezoneOffsetFromUTC" not in dataset:
+        yield "Timezone Offset From UTC is missing"
+
+
+def _patient_faults(one: Composed, dataset: Dataset, images: Mapping[str, SourceImage]) -> Iterator[str]:
+    """Compare patient and study with those of every image that the object is about; no value is quoted."""
+    if not one.about:
+        yield "it is about no image"
+    for uid in one.about:
+        if uid not in images:
+            yield f"it is about {uid}, which is no source image"
+            continue
+        theirs = images[uid].dataset
+        compared = COPIED if uid == one.about[0] else ("PatientID", "IssuerOfPatientID", "StudyInstanceUID")
+        for keyword in compared:
+            if _element_value(dataset, keyword) != _element_value(theirs, keyword):
+                yield f"{keyword} is not the source's"
+        if dataset.SeriesInstanceUID == images[uid].series_uid:
+            yield "it lies in a source image's series"
+
+
+def _element_value(dataset: Dataset, keyword: str) -> object:
+    value = dataset.get(keyword)
+    return value if isinstance(value, pydicom.Sequence) else str(value if value is not None else "")
+
+
+def _value_faults(dataset: Dataset) -> Iterator[str]:
+    for element in _elements(dataset, _TAKEN_OVER):
+        if element.VR not in _TEXT_VRS:
+            continue
+        values = element.value if isinstance(element.value, pydicom.multival.MultiValue) else [element.value]
+        for value in values:
+            if value is None or value == "":
+                continue
+            if element.VR == "UI" and not is_legal_uid(str(value)):
+                yield f"{element.keyword} is no legal UID"
+                continue
+            try:
+                validate_value(element.VR, str(value), RAISE)
+            except ValueError:
+                yield f"{element.keyword} {element.tag} has a value that its VR {element.VR} does not allow"
+
+
+def _elements(dataset: Dataset, left_out: frozenset[str]) -> Iterator[DataElement]:
+    """Walk all elements, also those in sequences, but not the named ones of the top level."""
+    skipped = {tag_for_keyword(keyword) for keyword in left_out}
+    for element in dataset:
+        if element.tag in skipped:
+            continue
+        yield element
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from item.iterall()
+
+
+def _reference_faults(
+    dataset: Dataset, siblings: Sequence[Composed], images: Mapping[str, SourceImage]
+) -> Iterator[str]:
+    classes = {uid: image.sop_class_uid for uid, image in images.items()}
+    classes |= {one.sop_instance_uid: one.sop_class_uid for one in siblings}
+    for element in _elements(dataset, _OUTSIDE):
+        if element.VR != "SQ":
+            continue
+        for item in element.value:
+            uid = item.get("ReferencedSOPInstanceUID")
+            if uid is None:
+                continue
+            if classes.get(str(uid)) != item.get("ReferencedSOPClassUID"):
+                yield f"{element.keyword} refers to {uid}, which is neither a source image nor made with it, or is of another class"
+            elif str(uid) in images and int(item.get("ReferencedFrameNumber") or 1) > images[str(uid)].frames:
+                yield f"{element.keyword} refers to a frame that {uid} does not have"
+
+
+def _is_ours(item: Dataset) -> bool:
+    purpose = item.PurposeOfReferenceCodeSequence[0]
+    return bool(item.get("Manufacturer") == MANUFACTURER and purpose.CodeValue == PURPOSE[0])
+
+
+def _figure_faults(
+    read: Sequence[tuple[Composed, Dataset]], case: CaseFindings, images: Mapping[str, SourceImage]
+) -> list[str]:
+    installation_uid = read[0][1].DeviceSerialNumber
+    arrangement = arrange(case, images, installation_uid)
+    segs = {one.sop_instance_uid: dataset for one, dataset in read if one.form is Form.SEG}
+    faults = list(seg_faults(list(segs.values()), arrangement))
+    overlays = [one.data for one, _ in read if one.form is Form.OVERLAY_SR]
+    faults += overlay_faults(overlays, arrangement)
+    faults += report_faults(next(one.data for one, _ in read if one.form is Form.REPORT_SR), segs, arrangement)
+    return faults
