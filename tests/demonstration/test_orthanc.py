@@ -15,7 +15,6 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Verification
 
 from derm_pacs.demonstration.orthanc import Orthanc, OrthancError, namespace_command, program
 
@@ -64,7 +63,7 @@ def children(pid: int) -> list[int]:
 
 def echo(port: int, called: str) -> int | None:
     ae = AE(ae_title="TESTER")
-    ae.add_requested_context(Verification)
+    ae.add_requested_context("1.2.840.10008.1.1")  # Verification
     association = ae.associate("127.0.0.1", port, ae_title=called)
     if not association.is_established:
         return None
@@ -79,12 +78,13 @@ def receiver() -> Iterator[tuple[int, list[str]]]:
     received: list[str] = []
 
     def stored(event: evt.Event) -> int:
-        received.append(str(event.request.AffectedSOPInstanceUID))
+        received.append(str(event.dataset.SOPInstanceUID))
         return 0
 
     ae = AE(ae_title="RECEIVER")
     ae.add_supported_context(VLPhotographicImageStorage)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, stored)])
+    assert server is not None and server.socket is not None
     yield int(server.socket.getsockname()[1]), received
     server.shutdown()
 

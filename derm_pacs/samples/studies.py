@@ -1,0 +1,123 @@
+"""The sample studies that the product brings along: drawn, named synthetic wherever a name can stand."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from PIL import Image
+
+from derm_pacs.domain.identifiers import derived_uid
+from derm_pacs.samples import draw
+from derm_pacs.samples.draw import IRREGULAR, REGULAR, Picture
+from derm_pacs.samples.wrap import Code, Kind, Label, part10, wrap_bytes
+
+_BACK = Code(value="66643007", scheme="SCT", meaning="Skin of back")  # CID 4029
+_ARM = Code(value="371311000", scheme="SCT", meaning="Skin of upper extremity")  # CID 4029
+_JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleImage:
+    """One drawn picture of a sample study."""
+
+    kind: Kind
+    description: str
+    """Series Description without the word SYNTHETIC, which goes before it."""
+    draw: Callable[[], Picture]
+    lossless: bool = False
+    """Stored uncompressed and not as baseline JPEG."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A sample study: who it says it is, and its pictures."""
+
+    name: str
+    """Given name of the patient: SYNTHETIC^SAMPLE `name`."""
+    title: str
+    """What it shows and what is to be expected of it."""
+    images: tuple[SampleImage, ...]
+    site: Code
+    laterality: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A study that is ready to be sent."""
+
+    title: str
+    study_uid: str
+    files: tuple[bytes, ...]
+    """DICOM files."""
+    synthetic: bool
+
+
+SAMPLES = (
+    Sample(
+        name="ONE", title="one dermoscopic image, JPEG: an evenly brown, round lesion", site=_BACK,
+        images=(SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(1, REGULAR)),),
+    ),
+    Sample(
+        name="TWO", title="a dermoscopic image and a clinical photograph: a ragged lesion of several colours, with hairs",
+        site=_ARM, laterality="L",
+        images=(
+            SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(2, IRREGULAR, hairs=14)),
+            SampleImage(kind=Kind.CLINICAL, description="clinical overview", draw=lambda: draw.clinical(3, IRREGULAR)),
+        ),
+    ),
+    Sample(
+        name="THREE", title="one dermoscopic image, uncompressed: a ragged lesion", site=_BACK,
+        images=(
+            SampleImage(
+                kind=Kind.DERMOSCOPIC, description="dermoscopy", lossless=True,
+                draw=lambda: draw.dermoscopic(9, IRREGULAR, shape=(768, 1024), hairs=2),
+            ),
+        ),
+    ),
+    Sample(
+        name="FOUR", title="one dermoscopic image out of focus: must be answered \"not analysed, because\"", site=_BACK,
+        images=(
+            SampleImage(
+                kind=Kind.DERMOSCOPIC, description="dermoscopy, out of focus",
+                draw=lambda: draw.out_of_focus(draw.dermoscopic(5, REGULAR, hairs=0), 18),
+            ),
+        ),
+    ),
+    Sample(
+        name="FIVE", title="one confocal mosaic: no bundle reads it yet, so the case must be rejected with that reason", site=_BACK,
+        images=(SampleImage(kind=Kind.CONFOCAL, description="confocal mosaic", draw=lambda: draw.confocal(4)),),
+    ),
+)  # fmt: skip
+"""In the order in which the demonstration sends them."""
+
+
+def make(sample: Sample, at: datetime) -> Study:
+    """Draw and wrap a sample study as if it were made at `at` (aware); the same time gives the same bytes."""
+    study_uid = derived_uid(("sample study", sample.name, at.isoformat()))
+    files = tuple(
+        part10(wrap_bytes(_encoded(image), image.kind, Label(
+            patient_id=f"SYNTHETIC-{sample.name}",
+            patient_name=f"SYNTHETIC^SAMPLE {sample.name}",
+            study_uid=study_uid,
+            study_description="SYNTHETIC, drawn by a program",
+            series_description=f"SYNTHETIC {image.description}",
+            at=at,
+            series_number=number,
+            site=sample.site,
+            laterality=sample.laterality,
+            synthetic=True,
+        )))
+        for number, image in enumerate(sample.images, start=1)
+    )  # fmt: skip
+    return Study(title=sample.title, study_uid=study_uid, files=files, synthetic=True)
+
+
+def _encoded(image: SampleImage) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.fromarray(image.draw())
+    if image.lossless:
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
