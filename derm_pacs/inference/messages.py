@@ -1,0 +1,138 @@
+"""The closed set of messages between client and runner.
+
+Client to runner: one `Order` at the start, then any number of `Question`; runner to client: one `Hello` (or `Failed`), then
+one `Answer` a question. All are JSON; numbers are finite and bounded, unknown fields are refused.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from derm_pacs.domain.bundle import ServingDescription
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Order(_Message):
+    """What the runner is for."""
+
+    folder: str
+    """Absolute path of the verified bundle."""
+    description: ServingDescription
+    max_pixels: Annotated[int, Field(gt=0)]
+    max_frames: Annotated[int, Field(gt=0)]
+    threads: Annotated[int, Field(ge=1, le=64)]
+    parent: int
+    """Process id of the client."""
+
+
+class Confinement(_Message):
+    """What confines the runner; the values say what the kernel granted."""
+
+    no_new_privileges: bool
+    seccomp: bool
+    landlock_abi: Annotated[int, Field(ge=0, le=1000)]
+    """0: the kernel has no Landlock, so the runner could read files that its user may read."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer is in force."""
+        return self.no_new_privileges and self.seccomp and self.landlock_abi > 0
+
+
+class Hello(_Message):
+    """The runner is confined, has loaded the bundle, and listens."""
+
+    kind: Literal["hello"] = "hello"
+    confinement: Confinement
+
+
+class Failed(_Message):
+    """The runner cannot serve the bundle."""
+
+    kind: Literal["failed"] = "failed"
+    detail: Annotated[str, Field(max_length=2000)]
+
+
+class Question(_Message):
+    """Analyse the image whose Part 10 bytes are in the descriptor that comes along, or the golden inputs.
+
+    With an image, a second descriptor is the memory file for masks: frames x segmentation outputs bit maps, each of
+    ceil(rows x columns / 8) bytes, rows first, most significant bit first.
+    """
+
+    id: Annotated[int, Field(ge=0)]
+    about: Literal["image", "golden"]
+
+
+class ClassificationAnswer(_Message):
+    """The probabilities in the bundle's order of classes."""
+
+    kind: Literal["classification"] = "classification"
+    probabilities: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(max_length=1000)]
+
+
+class SegmentationAnswer(_Message):
+    """The size of the mask that lies in the memory file."""
+
+    kind: Literal["segmentation"] = "segmentation"
+    rows: Annotated[int, Field(gt=0)]
+    columns: Annotated[int, Field(gt=0)]
+
+
+class RefusalAnswer(_Message):
+    """The frame was not analysed."""
+
+    kind: Literal["refusal"] = "refusal"
+    reason: Annotated[str, Field(max_length=40)]
+    detail: Annotated[str, Field(max_length=300)]
+
+
+OutcomeAnswer = Annotated[ClassificationAnswer | SegmentationAnswer | RefusalAnswer, Field(discriminator="kind")]
+
+
+class FrameAnswer(_Message):
+    """One frame's outcomes in the bundle's order of outputs, or one refusal."""
+
+    frame: Annotated[int, Field(ge=1)]
+    outcomes: Annotated[list[OutcomeAnswer], Field(min_length=1, max_length=8)]
+
+
+class ImageAnswer(_Message):
+    """What the bundle says of an image."""
+
+    kind: Literal["image"] = "image"
+    id: int
+    frames: Annotated[list[FrameAnswer], Field(min_length=1)]
+
+
+class GoldenFigures(_Message):
+    """The figures of one golden input by their names; a refusal in words where there are none."""
+
+    file: Annotated[str, Field(max_length=200)]
+    figures: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    refusal: Annotated[str, Field(max_length=400)] = ""
+
+
+class GoldenAnswer(_Message):
+    """The figures of all golden inputs, in the description's order."""
+
+    kind: Literal["golden"] = "golden"
+    id: int
+    inputs: list[GoldenFigures]
+
+
+class Broken(_Message):
+    """The analysis met an error of its own: its type and place, without its message, which could quote a header."""
+
+    kind: Literal["broken"] = "broken"
+    id: int
+    where: Annotated[str, Field(max_length=400)]
+
+
+GREETING: TypeAdapter[Hello | Failed] = TypeAdapter(Annotated[Hello | Failed, Field(discriminator="kind")])
+ANSWER: TypeAdapter[ImageAnswer | GoldenAnswer | Broken] = TypeAdapter(
+    Annotated[ImageAnswer | GoldenAnswer | Broken, Field(discriminator="kind")]
+)

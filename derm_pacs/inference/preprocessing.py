@@ -1,0 +1,29 @@
+"""The serving operations: 8-bit pixels to the network's float32 input, by the transforms that training uses."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from derm_networks.transforms import NormalizeChannels, ResizeAntialiased
+from derm_pacs.domain.bundle import PreprocessingStep, Resize
+from derm_pacs.inference.pixels import Pixels
+
+
+def prepare(pixels: Pixels, steps: Sequence[PreprocessingStep]) -> Tensor:
+    """Bring (rows, columns, 3) or (rows, columns) pixels to a float32 tensor (1, C, H, W).
+
+    Values are scaled to 0..1 first; then the steps follow in their order.
+    """
+    planes = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    tensor = torch.from_numpy(np.ascontiguousarray(planes)).to(torch.float32).div_(255)
+    for step in steps:
+        tensor = _transform(step)(tensor)
+    return tensor.unsqueeze(0)
+
+
+def _transform(step: PreprocessingStep) -> ResizeAntialiased | NormalizeChannels:
+    if isinstance(step, Resize):
+        return ResizeAntialiased(height=step.height, width=step.width, mode=step.mode, antialias=step.antialias)
+    return NormalizeChannels(mean=step.mean, std=step.std)
