@@ -7,6 +7,7 @@ the help. Nothing else is imported before a command runs, so that `derm-pacs --h
 import importlib
 import inspect
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -40,7 +41,7 @@ class Noun:
 
 
 COMMANDS: tuple[Listed | Noun, ...] = (
-    Listed("serve", "Run the service until it is told to stop.", "serve", "serve"),
+    Listed("serve", "Run the service until it is told to stop (SIGTERM): listener, filing, workers, clock, embedded database.", "serve", "serve"),
     Listed("check", "Print the settings as understood, then try everything that they name.", "check", "check"),
     Listed("status", "Show how the service stands: filing, cases, queue, deliveries, faults.", "status", "status"),
     Noun("cases", "Look at cases, and act on those that wait for a person.", (
@@ -83,7 +84,8 @@ _EXAMPLES = """Examples:
 def help_and_examples(listed: Listed) -> tuple[str, str]:
     """Return the help of a command and the examples that end it."""
     text, _, examples = (inspect.getdoc(_function(listed)) or "").partition("\nExamples:\n")
-    return text.strip(), f"Examples:\n\n{examples.strip(chr(10))}" if examples else ""
+    lines = textwrap.indent(textwrap.dedent(examples).strip(), "    ")
+    return text.strip(), f"Examples:\n\n{lines}" if examples else ""
 
 
 def command(listed: Listed) -> TyperCommand:

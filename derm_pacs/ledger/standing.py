@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
-from derm_pacs.ledger.tables import ClockRun, DeliveryRow, Fault, Revision, SpoolPosition
+from derm_pacs.ledger.faults import OpenFault, open_faults
+from derm_pacs.ledger.tables import ClockRun, DeliveryRow, Revision, SpoolPosition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +25,6 @@ class FilingLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultLine:
-    """A condition that a person can mend and that holds now."""
-
-    key: str
-    reason_code: str
-    detail: str
-    opened_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How the service stands, as far as the ledger knows."""
 
@@ -42,7 +33,7 @@ class Standing:
     """Cases by the state of their newest revision; states without a case are left out."""
     deliveries: Mapping[DeliveryState, int]
     """Deliveries that are not finished, by state."""
-    faults: tuple[FaultLine, ...]
+    faults: tuple[OpenFault, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +60,7 @@ def standing(tx: Session) -> Standing:
         ),
         cases={row[0]: row[1] for row in states},
         deliveries={row[0]: row[1] for row in deliveries},
-        faults=tuple(
-            FaultLine(key=row.key, reason_code=row.reason_code, detail=row.detail, opened_at=row.opened_at)
-            for row in tx.scalars(select(Fault).where(Fault.cleared_at.is_(None)).order_by(Fault.opened_at, Fault.id))
-        ),
+        faults=tuple(open_faults(tx)),
     )
 
 
