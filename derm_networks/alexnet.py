@@ -1,0 +1,58 @@
+"""AlexNet with factored fully connected layers.
+
+Krizhevsky, Sutskever and Hinton, NeurIPS 2012, in the one-column form of Krizhevsky 2014 ("One weird trick"). The keys of
+`features` are torchvision's. The two hidden fully connected layers of the original hold 54 of its 57 million parameters;
+here each may be a product of two thin matrices (`rank`), and `rank` None gives the original layers.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+_GRID = 6
+_FEATURES = 256
+_HIDDEN = 4096
+
+
+class AlexNet(nn.Module):
+    """Five convolutions and three fully connected layers; input 224 x 224, at least 63 x 63."""
+
+    def __init__(self, *, num_classes: int, rank: int | None = None, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 11, stride=4, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(384, 256, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(256, _FEATURES, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(_GRID)
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout),
+            _linear(_FEATURES * _GRID * _GRID, _HIDDEN, rank),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            _linear(_HIDDEN, _HIDDEN, rank),
+            nn.ReLU(),
+            nn.Linear(_HIDDEN, num_classes),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised RGB to logits (N, num_classes)."""
+        grid = self.avgpool(self.features(x))  # (N, 256, 6, 6)
+        return cast(Tensor, self.classifier(torch.flatten(grid, 1)))
+
+
+def _linear(inputs: int, outputs: int, rank: int | None) -> nn.Module:
+    if rank is None:
+        return nn.Linear(inputs, outputs)
+    return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
