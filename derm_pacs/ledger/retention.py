@@ -25,6 +25,11 @@ def kept_segments(tx: Session, listener: str, *, limit: datetime) -> frozenset[i
     )
 
 
+def listeners(tx: Session) -> frozenset[str]:
+    """Return the listeners of whose spool anything was ever filed."""
+    return frozenset(tx.scalars(select(SpoolPosition.listener)))
+
+
 def filed_through(tx: Session, listener: str) -> int:
     """Return the segment at which filing of a listener stands; earlier ones are filed whole. 0 where nothing is."""
     return tx.scalar(select(SpoolPosition.segment).where(SpoolPosition.listener == listener)) or 0
