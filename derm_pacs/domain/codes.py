@@ -28,36 +28,36 @@ class Code:
     """At most 15 characters, for figures beside a contour, where viewers cut longer names."""
 
 
-def _row(name: str, value: str, scheme: str, meaning: str, source: str, short: str = "") -> Code:
+def _row(name: str, value: str, scheme: str, meaning: str, source: str, *, short: str = "") -> Code:
     return Code(name=name, value=value, scheme=scheme, meaning=meaning, source=source, short=short)
 
 
 _DIAGNOSES = (
-    _row("melanoma", "372244006", "SCT", "Melanoma", "M H", "Melanoma"),
-    _row("melanocytic_nevus", "400096001", "SCT", "Melanocytic nevus", "M H", "Nevus"),
-    _row("basal_cell_carcinoma", "254701007", "SCT", "Basal cell carcinoma of skin", "M H", "Basal cell ca."),
-    _row("squamous_cell_carcinoma", "402815007", "SCT", "Squamous cell carcinoma of skin", "M", "Squamous cell"),
-    _row("actinic_keratosis", "201101007", "SCT", "Actinic keratosis", "M", "Actinic kerat."),
-    _row("seborrheic_keratosis", "25499005", "SCT", "Seborrheic keratosis", "F", "Seborrheic k."),
-    _row("dermatofibroma", "448015002", "SCT", "Dermatofibroma", "M", "Dermatofibroma"),
-    _row("hemangioma_of_skin", "93471006", "SCT", "Hemangioma of skin", "M", "Hemangioma"),
-    _row("lichen_planus", "4776004", "SCT", "Lichen planus", "M", "Lichen planus"),
-    _row("rosacea", "398909004", "SCT", "Rosacea", "P M H", "Rosacea"),
-    _row("viral_wart", "57019003", "SCT", "Verruca vulgaris", "M H", "Wart"),
-    _row("acne", "11381005", "SCT", "Acne", "H D", "Acne"),
-    _row("keloid", "33659008", "SCT", "Keloid", "M H", "Keloid"),
-    _row("eczema", "43116000", "SCT", "Eczema", "P H M", "Eczema"),
-    _row("atopic_dermatitis", "24079001", "SCT", "Atopic dermatitis", "P M H", "Atopic derm."),
-    _row("seborrheic_dermatitis", "50563003", "SCT", "Seborrheic dermatitis", "H", "Seborrheic d."),
-    _row("psoriasis", "9014002", "SCT", "Psoriasis", "P M H", "Psoriasis"),
-    _row("port_wine_stain", "416377005", "SCT", "Port-wine stain", "H", "Port-wine stain"),
-    _row("benign", "30807003", "SCT", "Benign", "P", "Benign"),
-    _row("malignant", "21594007", "SCT", "Malignant", "P", "Malignant"),
+    _row("melanoma", "372244006", "SCT", "Melanoma", "M H", short="Melanoma"),
+    _row("melanocytic_nevus", "400096001", "SCT", "Melanocytic nevus", "M H", short="Nevus"),
+    _row("basal_cell_carcinoma", "254701007", "SCT", "Basal cell carcinoma of skin", "M H", short="Basal cell ca."),
+    _row("squamous_cell_carcinoma", "402815007", "SCT", "Squamous cell carcinoma of skin", "M", short="Squamous cell"),
+    _row("actinic_keratosis", "201101007", "SCT", "Actinic keratosis", "M", short="Actinic kerat."),
+    _row("seborrheic_keratosis", "25499005", "SCT", "Seborrheic keratosis", "F", short="Seborrheic k."),
+    _row("dermatofibroma", "448015002", "SCT", "Dermatofibroma", "M", short="Dermatofibroma"),
+    _row("hemangioma_of_skin", "93471006", "SCT", "Hemangioma of skin", "M", short="Hemangioma"),
+    _row("lichen_planus", "4776004", "SCT", "Lichen planus", "M", short="Lichen planus"),
+    _row("rosacea", "398909004", "SCT", "Rosacea", "P M H", short="Rosacea"),
+    _row("viral_wart", "57019003", "SCT", "Verruca vulgaris", "M H", short="Wart"),
+    _row("acne", "11381005", "SCT", "Acne", "H D", short="Acne"),
+    _row("keloid", "33659008", "SCT", "Keloid", "M H", short="Keloid"),
+    _row("eczema", "43116000", "SCT", "Eczema", "P H M", short="Eczema"),
+    _row("atopic_dermatitis", "24079001", "SCT", "Atopic dermatitis", "P M H", short="Atopic derm."),
+    _row("seborrheic_dermatitis", "50563003", "SCT", "Seborrheic dermatitis", "H", short="Seborrheic d."),
+    _row("psoriasis", "9014002", "SCT", "Psoriasis", "P M H", short="Psoriasis"),
+    _row("port_wine_stain", "416377005", "SCT", "Port-wine stain", "H", short="Port-wine stain"),
+    _row("benign", "30807003", "SCT", "Benign", "P", short="Benign"),
+    _row("malignant", "21594007", "SCT", "Malignant", "P", short="Malignant"),
 )
 
 _REGIONS = (
-    _row("skin_lesion", "95324001", "SCT", "Skin lesion", "P", "Lesion"),
-    _row("skin", "39937001", "SCT", "Skin", "P", "Skin"),
+    _row("skin_lesion", "95324001", "SCT", "Skin lesion", "P", short="Lesion"),
+    _row("skin", "39937001", "SCT", "Skin", "P", short="Skin"),
 )
 
 _STRUCTURE = (

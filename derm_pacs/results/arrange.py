@@ -156,7 +156,7 @@ def _run_order(run: Run) -> tuple[str, str, str]:
 
 
 def _lesions(images: list[SourceImage], installation_uid: str) -> dict[str, Lesion]:
-    """Number the lesions in the order of their first image; one tracking UID is one lesion."""
+    """Return the lesion of each image, numbered in the order of their first image; one tracking UID is one lesion."""
     numbers: dict[str, int] = {}
     lesions: dict[str, Lesion] = {}
     for image in images:

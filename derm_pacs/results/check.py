@@ -36,7 +36,7 @@ _TAKEN_OVER = frozenset({
 """Top-level attributes that hold the sender's values."""
 _OUTSIDE = frozenset({*_TAKEN_OVER, "PredecessorDocumentsSequence"})
 """Top-level attributes whose references lead out of the composition by right."""
-_TEXT_VRS = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+_TEXT_VRS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
 """Value representations whose values pydicom writes as they are, legal or not."""
 
 

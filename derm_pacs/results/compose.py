@@ -13,10 +13,10 @@ from derm_pacs.results.identity import Naming, naming
 
 
 def compose(case: CaseFindings, sources: Mapping[str, bytes], identity: Identity) -> tuple[Composed, ...]:
-    """Make the result objects of a revision: a SEG for each frame with a mask, the overlay SR where a lesion was
-    outlined, and the report SR always, also when it only says why nothing was analysed.
+    """Make the result objects of a revision: SEGs, overlay SR, report SR.
 
-    `sources` gives the Part 10 bytes of each image by SOP Instance UID. Raises `Defect` where the findings and the
+    A SEG is made for each frame with a mask, the overlay SR where a lesion was outlined, and the report SR always,
+    also when it only says why nothing was analysed. `sources` gives the Part 10 bytes of each image by SOP Instance UID. Raises `Defect` where the findings and the
     sources cannot be told as one study's, or where a code or reason is unknown.
     """
     told = {finding.image.sop_instance_uid for finding in case.findings}

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon, find_contours
+from skimage import measure
 
 from derm_pacs.domain.findings import Mask
 
@@ -22,17 +22,22 @@ def outline(mask: Mask) -> NDArray[np.float64]:
         raise ValueError("an empty mask has no outline")
     top, left = int(rows[0]), int(columns[0])
     inside = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1).astype(np.float32)
-    contour = _simplified(max(find_contours(inside, 0.5), key=_enclosed_area))
+    contour = _simplified(max(_contours(inside), key=_enclosed_area))
     points = np.stack([contour[:, 1] + left - 0.5, contour[:, 0] + top - 0.5], axis=1)
     points = np.clip(np.round(points, 2), 0.0, [mask.shape[1], mask.shape[0]])
     points[-1] = points[0]
     return points
 
 
+def _contours(inside: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    """Return the closed (n, 2) outlines, row and column, of all regions and holes."""
+    return list(measure.find_contours(inside))  # type: ignore[no-untyped-call]
+
+
 def _simplified(contour: NDArray[np.float64]) -> NDArray[np.float64]:
     tolerance = 0.25
     while len(contour) > MOST_POINTS:
-        contour = approximate_polygon(contour, tolerance)
+        contour = np.asarray(measure.approximate_polygon(contour, tolerance))  # type: ignore[no-untyped-call]
         tolerance *= 2
     return contour
 

@@ -7,6 +7,7 @@ date) and logs names, so the patient and study attributes are put in afterwards,
 import hashlib
 import io
 from collections.abc import Sequence
+from typing import TypedDict
 
 import pydicom
 from pydicom import Dataset, FileMetaDataset
@@ -42,7 +43,16 @@ def stand_in(image: SourceImage, sop_class_uid: str | None = None) -> Dataset:
     return shown
 
 
-def ours(naming: Naming) -> dict[str, str]:
+class Equipment(TypedDict):
+    """The equipment arguments of highdicom's constructors."""
+
+    manufacturer: str
+    manufacturer_model_name: str
+    software_versions: str
+    device_serial_number: str
+
+
+def ours(naming: Naming) -> Equipment:
     """Return the equipment arguments of every object of ours (PS3.3 C.7.5.2: all four are of Type 1 in a SEG)."""
     return {
         "manufacturer": MANUFACTURER,

@@ -9,7 +9,6 @@ from datetime import timedelta, timezone
 
 import pydicom
 from pydicom import DataElement, Dataset
-from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
 from derm_pacs.domain.errors import Defect
@@ -114,9 +113,7 @@ def _from_dataset(dataset: Dataset) -> SourceImage:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword in TYPE_2:
         if keyword not in dataset:
-            tag = tag_for_keyword(keyword)
-            assert tag is not None
-            dataset.add_new(tag, pydicom.datadict.dictionary_VR(tag), None)
+            setattr(dataset, keyword, None)
     return SourceImage(
         dataset=dataset,
         uid=str(dataset.SOPInstanceUID),

@@ -57,7 +57,7 @@ def report(groups: Sequence[Group], title: str, naming: Naming) -> MeasurementRe
 
 
 def document(
-    content: MeasurementReport, form: Form, naming: Naming, arrangement: Arrangement,
+    content: MeasurementReport, form: Form, naming: Naming, *, arrangement: Arrangement,
     images: Sequence[SourceImage], segs: Sequence[Composed],
 ) -> Composed:
     """Make the Comprehensive 3D SR around a content tree that refers to these images and SEGs."""

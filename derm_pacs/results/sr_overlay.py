@@ -46,7 +46,7 @@ def compose(arrangement: Arrangement, naming: Naming) -> Composed | None:
     groups = [_group(frame, region) for frame, region in outlined]
     images = list({frame.image.uid: frame.image for frame, _ in outlined}.values())
     content = report(groups, "imaging_measurement_report", naming)
-    return document(content, Form.OVERLAY_SR, naming, arrangement, images, segs=[])
+    return document(content, Form.OVERLAY_SR, naming, arrangement=arrangement, images=images, segs=[])
 
 
 def outlined_regions(frame: Frame) -> tuple[Region, ...]:

@@ -45,7 +45,9 @@ def compose(arrangement: Arrangement, naming: Naming, segs: Mapping[tuple[str, i
     root.ContentSequence.append(_comment(wording.preamble(arrangement)))
     root.ContentSequence.append(measurements)
     _separate(root)
-    return document(content, Form.REPORT_SR, naming, arrangement, arrangement.images, list(segs.values()))
+    return document(
+        content, Form.REPORT_SR, naming, arrangement=arrangement, images=arrangement.images, segs=list(segs.values())
+    )
 
 
 def _groups(frame: Frame, segs: Mapping[tuple[str, int], Composed]) -> list[Group]:
