@@ -99,8 +99,8 @@ _OWN = (
     _row("not_analysed_because", "NOT-ANALYSED", PRIVATE_SCHEME, "Not analysed, because", "own"),
     _row("other_reason", "NA-OTHER", PRIVATE_SCHEME, "Another reason, see comment", "own"),
     _row("share_of_image", "SHARE-OF-IMAGE", PRIVATE_SCHEME, "Share of the image", "own"),
-    _row("lesion_area", "LESION-AREA", PRIVATE_SCHEME, "Lesion area", "own", "Lesion area"),
-    _row("skin_area", "SKIN-AREA", PRIVATE_SCHEME, "Skin area", "own", "Skin area"),
+    _row("lesion_area", "LESION-AREA", PRIVATE_SCHEME, "Lesion area", "own", short="Lesion area"),
+    _row("skin_area", "SKIN-AREA", PRIVATE_SCHEME, "Skin area", "own", short="Skin area"),
 )
 
 CODES: Mapping[str, Code] = MappingProxyType({row.name: row for row in (*_DIAGNOSES, *_REGIONS, *_STRUCTURE, *_OWN)})
