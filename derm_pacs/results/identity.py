@@ -45,9 +45,10 @@ class Naming:
         """Return the series number: from 9001 on, away from the modality's, a hundred for each revision."""
         return 9000 + 100 * (self.identity.revision - 1) + _SERIES_OF[form] + ordinal
 
-    def series_description(self, form: Form) -> str:
-        """Return the line that a clinician sees first, at most 64 characters."""
-        said = f"{_TITLE_OF[form]} r{self.identity.revision}, research use"
+    def series_description(self, form: Form, lesion: int | None = None) -> str:
+        """Return the line that a clinician sees first, at most 64 characters; `lesion` is the number of the one lesion."""
+        title = _TITLE_OF[form] + ("" if lesion is None else f" {lesion}")
+        said = f"{title} r{self.identity.revision}, research use"
         if self.demonstration:
             said += ", demonstration"
         return ("SYNTHETIC, " if self.synthetic else "") + said

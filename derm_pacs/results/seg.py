@@ -43,7 +43,7 @@ def compose(frame: Frame, naming: Naming, ordinal: int) -> Composed:
         sop_instance_uid=instance_uid,
         instance_number=1,
         content_label="AI_OUTLINE",
-        series_description=naming.series_description(Form.SEG),
+        series_description=naming.series_description(Form.SEG, frame.lesion.number),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
         **ours(naming),
