@@ -133,6 +133,16 @@ TWO_CONTENTS = _reason(
     "two_contents", "One SOP Instance UID came with two different pixel contents; nothing is sent.",
     "Find out which content is right; send it under a new SOP Instance UID and cancel this case.", Who.ADMIN,
 )
+BUNDLE_REFUSED = _reason(
+    "bundle_refused", "The bundle is refused.", "Correct what the detail names, or ask the bundle's maker.", Who.LEAD,
+)
+BUNDLE_CHANGED = _reason(
+    "bundle_changed", "The bundle's files are not those that were installed.",
+    "Find out who changed the folder, then install the same version again.", Who.ADMIN,
+)
+BUNDLE_UNKNOWN = _reason(
+    "bundle_unknown", "No such bundle, version or operating point is installed.", "Look at derm-pacs bundles list.", Who.LEAD,
+)
 RUNNER_FAILED = _reason(
     "runner_failed", "The bundle's process ended, hung or answered wrongly.",
     "Retry the case; if it fails again, roll back the bundle and tell its maker.", Who.LEAD,
