@@ -1,0 +1,50 @@
+# What can be done here. `make help` prints the lines with a double hash.
+.DEFAULT_GOAL := help
+.PHONY: help install check static fast-tests test demo clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+IMAGES ?=
+BIN := .venv/bin
+# dpkg names; installed only where they are missing, and only by root
+DEMO_PACKAGES := orthanc libseccomp2 util-linux
+TEST_PACKAGES := $(DEMO_PACKAGES) dcmtk dicom3tools iproute2
+GENERATED := $(shell grep -rlE --include='*.md' '\[\[\[cog' README.md docs 2>/dev/null)
+export PYTHON
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: .venv/.product ## the whole way on synthetic studies with a real PACS; your own pictures: make demo IMAGES=DIR
+	@deploy/debian-packages.sh $(DEMO_PACKAGES)
+	@deploy/system-user.sh
+	@$(BIN)/derm-pacs demo $(if $(IMAGES),--images '$(IMAGES)')
+
+test: install ## the environment, what the tests need, and all tests
+	@$(BIN)/python -m pytest
+
+check: static fast-tests ## style, types, layers, generated documentation and the fast tests; under two minutes
+
+install: .venv/.complete ## the environment .venv with all extras, and the Debian packages of the tests
+	@deploy/debian-packages.sh $(TEST_PACKAGES)
+	@deploy/system-user.sh
+
+static: .venv/.complete ## the part of check that runs nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(if $(GENERATED),$(BIN)/cog --check $(GENERATED))
+
+fast-tests: .venv/.complete ## the tests without servers
+	@$(BIN)/python -m pytest -q -m 'not server and not acceptance'
+
+clean: ## remove what was built; .venv stays
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/.complete: pyproject.toml
+	@deploy/environment.sh dev,train
+	@touch .venv/.complete .venv/.product
+
+.venv/.product: pyproject.toml
+	@deploy/environment.sh product
+	@touch .venv/.product
