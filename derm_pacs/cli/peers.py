@@ -11,7 +11,7 @@ def echo_peer(settings: Settings, peer: Peer) -> Checked:
     """Say whether a peer that listens answers a C-ECHO of ours."""
     what = f"peer {peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
     calling = settings.listener.ae_title
-    destination = Destination(name=peer.name, ae_title=peer.ae_title, host=peer.host, port=peer.port, calling_ae=calling)
+    destination = Destination(name=peer.name, ae_title=peer.ae_title, host=peer.host, port=peer.port, calling_ae=calling, connect_seconds=5, answer_seconds=10)
     try:
         echo(destination)
     except WalkError as error:
