@@ -120,7 +120,7 @@ def _file_one(
                 queue.defer(tx, Task.ANALYSE, filed.closed)
     except DBAPIError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 what one record does must not keep those behind it from being filed
         place = record.place
         _LOG.exception("a record of the spool could not be filed")
         faults.open(

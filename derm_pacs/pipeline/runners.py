@@ -1,6 +1,7 @@
 """The warm runners of a worker: one confined process for each bundle version that it has used."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 from derm_pacs.bundles.verify import verify
@@ -34,6 +35,7 @@ class Runners:
                     max_pixels=int(self._limits.max_megapixels * 1_000_000),
                     max_frames=self._limits.max_frames,
                     threads=self._limits.threads,
+                    before_start=partial(_verify_again, folder, content_hash),
                 )
                 self._runners[content_hash] = runner
             return tuple((one.frame, one.outcomes) for one in runner.analyse(part10))
@@ -44,3 +46,8 @@ class Runners:
             for runner in self._runners.values():
                 runner.close()
             self._runners.clear()
+
+
+def _verify_again(folder: Path, content_hash: str) -> None:
+    # A runner that is started anew after it died must not pick up files that were changed meanwhile.
+    verify(folder, content_hash)
