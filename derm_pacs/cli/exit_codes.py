@@ -38,3 +38,5 @@ class CommandError(Exception):
         """`wrong` and `remedy` are sentences without a full stop at their ends."""
         super().__init__(f"{wrong}; {remedy}")
         self.code = code
+        self.wrong = wrong
+        self.remedy = remedy

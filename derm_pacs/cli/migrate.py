@@ -16,7 +16,7 @@ def migrate(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     Examples:
         derm-pacs migrate --config /etc/derm-pacs/derm-pacs.toml
     """
-    with answering_url(read(config)) as url:
+    with answering_url(read(config), start_embedded=True) as url:
         before = schema.current(url)
         schema.upgrade(url)
         if as_json:

@@ -28,51 +28,49 @@ class Opened:
 
 
 @contextmanager
-def opened(config: Path) -> Iterator[Opened]:
+def opened(config: Path, *, start_embedded: bool = False) -> Iterator[Opened]:
     """Give the settings and the ledger at the schema of this program.
 
-    Raises `CommandError` where the database does not answer or has another schema, `SettingsError` for the settings.
+    `start_embedded` starts the embedded database for the while where it does not run. Raises `CommandError` where the
+    database does not answer or has another schema, `SettingsError` for the settings.
     """
     settings = read(config)
-    url = ledger_url(settings)
-    database = Database(url, patience_seconds=_PATIENCE_SECONDS)
-    try:
-        require_answer(database, settings)
+    with answering_url(settings, start_embedded=start_embedded) as url:
         require_schema(url)
-        yield Opened(settings=settings, database=database)
-    finally:
-        database.close()
+        database = Database(url, patience_seconds=_PATIENCE_SECONDS)
+        try:
+            yield Opened(settings=settings, database=database)
+        finally:
+            database.close()
 
 
 @contextmanager
-def answering_url(settings: Settings) -> Iterator[str]:
-    """Give the URL of a database that answers; the embedded one is started for the while where it does not run."""
+def answering_url(settings: Settings, *, start_embedded: bool) -> Iterator[str]:
+    """Give the URL of a database that answers."""
     url = ledger_url(settings)
-    database = Database(url, patience_seconds=_PATIENCE_SECONDS)
-    embedded = EmbeddedPostgres(settings.postgres_dir, run_as=settings.database.run_as) if settings.database.url is None else None
+    embedded = EmbeddedPostgres(settings.postgres_dir, run_as=settings.database.run_as)
     try:
-        require_answer(database, settings)
-        embedded = None
+        require_answer(url, settings)
     except CommandError:
-        if embedded is None:
+        if settings.database.url is not None or not start_embedded:
             raise
         embedded.start()
-    finally:
-        database.close()
     try:
         yield url
     finally:
-        if embedded is not None:
-            embedded.stop()
+        embedded.stop()
 
 
-def require_answer(database: Database, settings: Settings) -> None:
-    """Raise `CommandError` with the remedy where the database does not answer."""
+def require_answer(url: str, settings: Settings) -> int:
+    """Return the version of the server that answers, as 180003 for 18.3; raises `CommandError` with the remedy."""
+    database = Database(url, patience_seconds=_PATIENCE_SECONDS)
     try:
-        database.transaction(lambda tx: tx.execute(text("SELECT 1")).scalar_one())
+        return database.transaction(lambda tx: int(tx.execute(text("SHOW server_version_num")).scalar_one()))
     except Transient as error:
         said = str(error.__cause__).splitlines()[0] if error.__cause__ else error.detail
         raise CommandError(ExitCode.UNAVAILABLE, f"the database does not answer: {said}", remedy(settings)) from error
+    finally:
+        database.close()
 
 
 def require_schema(url: str) -> None:

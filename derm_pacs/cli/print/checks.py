@@ -27,6 +27,6 @@ def print_checks(checked: Sequence[Checked], *, as_json: bool) -> None:
     for one in checked:
         out.print(f"{'ok    ' if one.ok else 'FAILED'} {one.what}: {one.says}", style=None if one.ok else "bold red")
         if one.remedy:
-            out.print(f"       {'Note' if one.ok else 'Remedy'}: {one.remedy}")
+            out.print(f"       Remedy: {one.remedy}")
     if not checked:
         out.print("nothing to try")
