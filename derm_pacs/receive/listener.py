@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _CALLING_NOT_RECOGNISED: Final = (1, 1, 3)
 """A-ASSOCIATE-RJ: permanent, by the service user, calling AE title not recognised (PS3.8 table 9-21)."""
 
+_POLL_SECONDS: Final = 0.1
+"""How soon the accepting thread sees the stop."""
+
 
 class _Server(ThreadedAssociationServer):
     request_queue_size = 128
@@ -69,7 +72,9 @@ class Listener:
         except BaseException:
             self._journal.close()
             raise
-        self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="listener", daemon=True
+        )
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -119,6 +124,7 @@ class Listener:
                 (evt.EVT_REJECTED, _on_rejected),
                 (evt.EVT_RELEASED, _on_released),
                 (evt.EVT_ABORTED, _on_aborted),
+                (evt.EVT_CONN_CLOSE, _on_closed),
                 (evt.EVT_C_ECHO, _on_echo),
                 (evt.EVT_C_STORE, self._on_store),
                 (evt.EVT_N_EVENT_REPORT, self._on_event_report),
@@ -262,3 +268,10 @@ def _on_released(event: evt.Event) -> None:
 
 def _on_aborted(event: evt.Event) -> None:
     log.warning("association of %r aborted", event.assoc.requestor.ae_title)
+
+
+def _on_closed(event: evt.Event) -> None:
+    # A peer that connects and leaves without a request would hold its place among the associations for the whole ACSE
+    # time-out; an empty primitive tells the waiting thread that none will come.
+    if event.assoc.requestor.primitive is None and event.assoc.dul.to_user_queue.empty():
+        event.assoc.dul.to_user_queue.put(None)
