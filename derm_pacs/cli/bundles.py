@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from derm_pacs.bundles import activate as activating
+from derm_pacs.bundles import deactivate as deactivating
 from derm_pacs.bundles.listing import listed
 from derm_pacs.bundles.threshold import set_threshold
 from derm_pacs.cli.opening import opened
@@ -50,6 +51,19 @@ def activate(
             here.database, name, version, allow_demonstration=allow_demonstration, actor=actor, reason=reason, now=datetime.now(UTC)
         )
     print(f"{made.identity.name} {made.identity.version} is in force")
+
+
+def deactivate(name: Name, *, reason: Reason, actor: Actor, config: Config = DEFAULT_CONFIG) -> None:
+    """Take a bundle out of force.
+
+    Cases whose route names it are not read by it any more, until a version is activated.
+
+    Examples:
+        derm-pacs bundles deactivate melanoma_nevus_alexnet --reason "wrong on our camera's images"
+    """
+    with opened(config, start_embedded=True) as here:
+        made = deactivating.deactivate(here.database, name, actor=actor, reason=reason, now=datetime.now(UTC))
+    print(f"{made.identity.name} {made.identity.version} is out of force")
 
 
 def threshold(name: Name, point: Point, value: Value, *, reason: Reason, actor: Actor, config: Config = DEFAULT_CONFIG) -> None:

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
-from derm_pacs.domain.errors import Busy, Transient, WalkError
+from derm_pacs.domain.errors import Busy, Rejected, Transient, WalkError
 from derm_pacs.settings.read import SettingsError
 
 
@@ -155,6 +155,8 @@ def exit_code(error: Exception) -> ExitCode:
             return ExitCode.SETTINGS
         case Transient() | Busy():
             return ExitCode.UNAVAILABLE
+        case Rejected():
+            return ExitCode.REFUSED
         case _:
             return ExitCode.FAILED
 

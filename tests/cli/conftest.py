@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import Step
@@ -124,8 +124,8 @@ def held(installation: Installation) -> Installation:
 def _part10(number: int) -> bytes:
     image = Dataset()
     image.file_meta = FileMetaDataset()
-    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = _DERMOSCOPIC
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = f"{STUDY}.1.{number}"
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = UID(_DERMOSCOPIC)
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = UID(f"{STUDY}.1.{number}")
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.StudyInstanceUID, image.SeriesInstanceUID = STUDY, f"{STUDY}.1"
     image.PatientName, image.PatientID, image.Modality = PATIENT_NAME, PATIENT_ID, "XC"
