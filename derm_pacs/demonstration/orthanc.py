@@ -190,6 +190,14 @@ class Orthanc:
         """Put a DICOM file in by REST; returns Orthanc's word, "Success" or "AlreadyStored"."""
         return str(self.rest("/instances", part10)["Status"])
 
+    def echo(self, modality: str) -> bool:
+        """Return whether a modality answers a C-ECHO of this PACS."""
+        try:
+            self.rest(f"/modalities/{modality}/echo", {})
+        except OrthancError:
+            return False
+        return True
+
     def send_study(self, study_uid: str, to: str) -> None:
         """Send a stored study to a modality by C-STORE and wait for its end; raises `OrthancError` where it fails."""
         self.rest(f"/modalities/{to}/store", {"Resources": [self._study(study_uid)], "Synchronous": True})

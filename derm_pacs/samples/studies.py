@@ -7,6 +7,7 @@ from datetime import datetime
 
 from PIL import Image
 
+from derm_pacs.domain.case import State
 from derm_pacs.domain.identifiers import derived_uid
 from derm_pacs.samples import draw
 from derm_pacs.samples.draw import IRREGULAR, REGULAR, Picture
@@ -39,6 +40,8 @@ class Sample:
     """What it shows and what is to be expected of it."""
     images: tuple[SampleImage, ...]
     site: Code
+    expected: State
+    """How its case ends where all is well and the PACS commits."""
     laterality: str = ""
 
 
@@ -51,23 +54,25 @@ class Study:
     files: tuple[bytes, ...]
     """DICOM files."""
     synthetic: bool
+    expected: State | None = None
+    """How its case must end; None where that is not known beforehand."""
 
 
 SAMPLES = (
     Sample(
-        name="ONE", title="one dermoscopic image, JPEG: an evenly brown, round lesion", site=_BACK,
+        name="ONE", title="one dermoscopic image, JPEG: an evenly brown, round lesion", site=_BACK, expected=State.CONFIRMED,
         images=(SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(1, REGULAR)),),
     ),
     Sample(
         name="TWO", title="a dermoscopic image and a clinical photograph: a ragged lesion of several colours, with hairs",
-        site=_ARM, laterality="L",
+        site=_ARM, laterality="L", expected=State.CONFIRMED,
         images=(
             SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(2, IRREGULAR, hairs=14)),
             SampleImage(kind=Kind.CLINICAL, description="clinical overview", draw=lambda: draw.clinical(3, IRREGULAR)),
         ),
     ),
     Sample(
-        name="THREE", title="one dermoscopic image, uncompressed: a ragged lesion", site=_BACK,
+        name="THREE", title="one dermoscopic image, uncompressed: a ragged lesion", site=_BACK, expected=State.CONFIRMED,
         images=(
             SampleImage(
                 kind=Kind.DERMOSCOPIC, description="dermoscopy", lossless=True,
@@ -76,7 +81,7 @@ SAMPLES = (
         ),
     ),
     Sample(
-        name="FOUR", title="one dermoscopic image out of focus: must be answered \"not analysed, because\"", site=_BACK,
+        name="FOUR", title="one dermoscopic image out of focus: must be answered \"not analysed, because\"", site=_BACK, expected=State.REJECTED,
         images=(
             SampleImage(
                 kind=Kind.DERMOSCOPIC, description="dermoscopy, out of focus",
@@ -86,6 +91,7 @@ SAMPLES = (
     ),
     Sample(
         name="FIVE", title="one confocal mosaic: no bundle reads it yet, so the case must be rejected with that reason", site=_BACK,
+        expected=State.REJECTED,
         images=(SampleImage(kind=Kind.CONFOCAL, description="confocal mosaic", draw=lambda: draw.confocal(4)),),
     ),
 )  # fmt: skip
@@ -110,7 +116,7 @@ def make(sample: Sample, at: datetime) -> Study:
         )))
         for number, image in enumerate(sample.images, start=1)
     )  # fmt: skip
-    return Study(title=sample.title, study_uid=study_uid, files=files, synthetic=True)
+    return Study(title=sample.title, study_uid=study_uid, files=files, synthetic=True, expected=sample.expected)
 
 
 def _encoded(image: SampleImage) -> bytes:

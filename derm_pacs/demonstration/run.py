@@ -1,0 +1,226 @@
+"""The demonstration: a real PACS, the real service, studies on their way, and what came back.
+
+A modality stores the studies in the PACS, the PACS sends them to the service, the service sends SR and SEG back.
+"""
+
+import json
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from derm_pacs.demonstration import own_pictures, picture, send, tell
+from derm_pacs.demonstration.account import CaseAccount, account
+from derm_pacs.demonstration.failure import DemonstrationError
+from derm_pacs.demonstration.follow import follow
+from derm_pacs.demonstration.orthanc import Orthanc, OrthancError
+from derm_pacs.demonstration.relay import LOOPBACK
+from derm_pacs.demonstration.service import ACTOR, Service, data_folder
+from derm_pacs.ledger import reading
+from derm_pacs.ledger.database import Database
+from derm_pacs.operations.postgres import ledger_url
+from derm_pacs.samples.studies import SAMPLES, Study, make
+from derm_pacs.samples.wrap import Kind
+from derm_pacs.settings.model import (
+    DestinationSettings,
+    ListenerSettings,
+    Peer,
+    RouteSettings,
+    Settings,
+    SpoolSettings,
+    StudySettings,
+)
+
+QUIET_SECONDS = 4.0
+"""A study counts as complete that soon in the demonstration; the default for real work is a minute."""
+_DERMOSCOPIC_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.7"
+SEGMENTATION = "skin_lesion_deeplabv3plus"
+CLASSIFICATION = "melanoma_nevus_alexnet"
+_BUNDLES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.DERMOSCOPIC: (SEGMENTATION, CLASSIFICATION),
+    Kind.CLINICAL: (SEGMENTATION,),
+}
+_PACS, _PACS_AE, _OUR_NAME = "pacs", "ORTHANC", "dermpacs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to demonstrate."""
+
+    out: Path
+    """Folder that gets demo.json and demo/; what an earlier demonstration left there is removed."""
+    bundles: Path
+    """Folder of the bundles' folders."""
+    images: Path | None
+    """A person's own files; None takes the sample studies."""
+    kind: Kind
+    """What the own pictures show."""
+
+
+def demonstrate(wanted: Wanted, console: Console) -> tuple[CaseAccount, ...]:
+    """Run the demonstration, write its files, and return what came back of each study.
+
+    Raises `DemonstrationError` with a sentence where something is missing.
+    """
+    folder = wanted.out / "demo"
+    _check_there(wanted)
+    studies = _studies(wanted, console)
+    data = _fresh(folder)
+    settings = _settings(data, wanted)
+    pacs = Orthanc(
+        folder / "pacs", settings.peer(_PACS).port, ae_title=_PACS_AE,
+        modalities={_OUR_NAME: (settings.listener.ae_title, settings.listener.port)},
+    )  # fmt: skip
+    config = folder / "derm-pacs.toml"
+    try:
+        with pacs, Service(settings, config, folder / "service.log") as service:
+            tell.pacs_runs(console, pacs)
+            service.wait_until_ready(lambda: pacs.echo(_OUR_NAME))
+            console.print(f"derm-pacs runs as {settings.listener.ae_title} on {LOOPBACK}:{settings.listener.port}, ledger on its own PostgreSQL")
+            _put_bundles_in_force(service, wanted, console)
+            for one in studies:
+                send.send(one.files, host=LOOPBACK, port=pacs.dicom_port, ae_title=_PACS_AE)
+                pacs.send_study(one.study_uid, _OUR_NAME)
+            console.print(f"{len(studies)} studies stored in the PACS, and sent by it to derm-pacs:")
+            accounts = _wait(studies, settings, service, pacs, console)
+    except OrthancError as error:
+        raise DemonstrationError(str(error)) from error
+    written = _write(wanted.out, accounts, isolated=pacs.isolated)
+    tell.what_came_back(console, accounts)
+    tell.how_to_go_on(console, wanted.out, config, written)
+    return accounts
+
+
+def _check_there(wanted: Wanted) -> None:
+    for name in _wanted_bundles(wanted):
+        if not (wanted.bundles / name / "configs" / "serving.json").is_file():
+            raise DemonstrationError(f"the bundle {name} is not in {wanted.bundles}; run this in a clone of the repository, or name the folder by --bundles")
+
+
+def _wanted_bundles(wanted: Wanted) -> tuple[str, ...]:
+    kind = Kind.DERMOSCOPIC if wanted.images is None else wanted.kind
+    if kind not in _BUNDLES:
+        raise DemonstrationError(f"no bundle reads {kind} pictures yet; known kinds: {', '.join(_BUNDLES)}")
+    return _BUNDLES[kind]
+
+
+def _studies(wanted: Wanted, console: Console) -> tuple[Study, ...]:
+    at = datetime.now().astimezone().replace(microsecond=0)
+    if wanted.images is None:
+        console.print("drawing the sample studies: SYNTHETIC pictures, no photograph goes into them")
+        return tuple(make(sample, at) for sample in SAMPLES)
+    made, left = own_pictures.studies(wanted.images, wanted.kind, at)
+    for one in left:
+        console.print(f"left out: {one.name}: {one.why}", markup=False)
+    return made
+
+
+def _fresh(folder: Path) -> Path:
+    data = data_folder(folder / "data", Settings().database.run_as)
+    for old in folder.iterdir():
+        if old.name == "data":
+            continue
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
+    return data
+
+
+def _settings(data: Path, wanted: Wanted) -> Settings:
+    with socket.create_server((LOOPBACK, 0)) as one, socket.create_server((LOOPBACK, 0)) as two:
+        ours, theirs = int(one.getsockname()[1]), int(two.getsockname()[1])
+    bundles = _wanted_bundles(wanted)
+    classes = (_DERMOSCOPIC_CLASS,) if wanted.images is None else ()  # whatever class a person's own files are of
+    return Settings(
+        facility="Demonstration",
+        data_dir=data,
+        listener=ListenerSettings(port=ours),
+        spool=SpoolSettings(disk_reserve_megabytes=256),
+        study=StudySettings(quiet_seconds=QUIET_SECONDS),
+        peers=(Peer(name=_PACS, ae_title=_PACS_AE, host=LOOPBACK, port=theirs, may_send=True),),
+        destinations=(DestinationSettings(name=_PACS, peer=_PACS),),
+        routes=(RouteSettings(name="demonstration", sop_classes=classes, bundles=bundles, destinations=(_PACS,)),),
+    )
+
+
+def _put_bundles_in_force(service: Service, wanted: Wanted, console: Console) -> None:
+    for name in _wanted_bundles(wanted):
+        source = wanted.bundles / name
+        version = json.loads((source / "configs" / "serving.json").read_text())["version"]
+        console.print(f"installing the bundle {name} {version}: its golden outputs are compared")
+        who = ("--actor", ACTOR, "--reason", "demonstration")
+        service.command("bundles", "install", str(source), *who)
+        service.command("bundles", "activate", name, version, *who)
+
+
+def _wait(
+    studies: Sequence[Study], settings: Settings, service: Service, pacs: Orthanc, console: Console
+) -> tuple[CaseAccount, ...]:
+    with closing(Database(ledger_url(settings))) as database:
+        ended = follow(studies, database, service, console)
+        stories = database.transaction(lambda tx: {uid: reading.story(tx, line.case_id) for uid, line in ended.items()})
+    return tuple(account(one, stories[one.study_uid], pacs.instances(one.study_uid)) for one in studies)
+
+
+def _write(out: Path, accounts: Sequence[CaseAccount], *, isolated: bool) -> tuple[Path, ...]:
+    """Write demo.json, the pictures and the result objects; returns the pictures."""
+    pictures: list[Path] = []
+    rows = []
+    for number, case in enumerate(accounts, start=1):
+        images = []
+        for index, image in enumerate(case.images, start=1):
+            file = out / "demo" / "pictures" / f"study-{number}-image-{index}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            picture.picture(image, synthetic=case.study.synthetic).save(file)
+            pictures.append(file)
+            images.append({
+                "sop_instance_uid": image.sop_instance_uid,
+                "kind": image.kind,
+                "calls": [asdict(one) | {"is_positive": one.is_positive} for one in image.calls],
+                "areas": [asdict(one) for one in image.areas],
+                "not_analysed": list(image.refusals),
+                "picture": str(file.relative_to(out)),
+            })  # fmt: skip
+        rows.append(_row(case, out / "demo" / "dicom" / f"study-{number}", out) | {"images": images})
+    summary = {
+        "notice": picture.NOTICE,
+        "pacs_in_its_own_network_namespace": isolated,
+        "cases": rows,
+    }
+    (out / "demo.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return tuple(pictures)
+
+
+def _row(case: CaseAccount, folder: Path, out: Path) -> dict[str, object]:
+    results = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(case.study.files, start=1):
+        (folder / f"image-{number}.dcm").write_bytes(data)
+    for number, one in enumerate(case.results, start=1):
+        file = folder / f"{one.form}-{number}.dcm"
+        if one.file is not None:
+            file.write_bytes(one.file)
+        results.append({
+            "form": one.form,
+            "sop_class_uid": one.sop_class_uid,
+            "sop_instance_uid": one.sop_instance_uid,
+            "fetched_back_from_the_pacs": one.file is not None,
+            "file": str(file.relative_to(out)) if one.file is not None else None,
+        })  # fmt: skip
+    return {
+        "title": case.study.title,
+        "synthetic": case.study.synthetic,
+        "study_instance_uid": case.study.study_uid,
+        "case": case.case_id,
+        "state": case.state,
+        "reason": case.reason,
+        "committed": case.committed,
+        "results": results,
+        "shortcomings": list(case.shortcomings()),
+    }
