@@ -5,11 +5,13 @@ Only the elements that filing asks for are given to pydicom. Whatever it raises 
 """
 
 import hashlib
+import logging
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -43,6 +45,7 @@ _WANTED = frozenset({
     0x00620020, 0x00620021,  # Tracking ID, Tracking UID
     0x52009229,  # Shared Functional Groups Sequence: Frame Anatomy
 })
+_PYDICOM_LOG = logging.getLogger("pydicom")
 _SIDES = {"7771000": "L", "24028007": "R", "51440002": "B"}  # SNOMED CT: left, right, right and left
 
 
@@ -92,8 +95,7 @@ class _Part10:
 def read_header(part10: bytes) -> HeaderFacts:
     """Return the facts of a Part 10 file's header; raises `Rejected(UNREADABLE)` whatever is wrong with the bytes."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        with _unheard_pydicom():
             return _facts(_split(part10))
     except LayoutError as error:
         raise Rejected(UNREADABLE, str(error)) from error
@@ -102,6 +104,19 @@ def read_header(part10: bytes) -> HeaderFacts:
     except Exception as error:  # noqa: BLE001  (this is the door: pydicom raises in every kind)
         # Without its cause, whose message may quote a value.
         raise Rejected(UNREADABLE, f"reading the header failed with {type(error).__name__}") from None
+
+
+@contextmanager
+def _unheard_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings and log from quoting the values that it does not like."""
+    before = _PYDICOM_LOG.disabled
+    _PYDICOM_LOG.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _PYDICOM_LOG.disabled = before
 
 
 def data_set_sha256(part10: bytes) -> str:

@@ -96,9 +96,9 @@ class _Walk:
             elif self._stack and not self._stack[-1].is_item:
                 raise LayoutError(f"{tag_text(tag)} stands in a sequence outside its items")
             elif not self._stack and tag in PIXEL_TAGS:
-                self._position = start
                 self._pixels()
-                break
+                self._found.header_end = start
+                return self._found
             else:
                 self._element(start, tag)
         self._found.header_end = self._position
@@ -174,7 +174,6 @@ class _Walk:
         return vr, self._number(self._short)
 
     def _pixels(self) -> None:
-        self._tag()
         _, length = self._vr_and_length(implicit=self._implicit)
         start = self._position
         end = None if length == UNDEFINED else min(start + length, len(self._data))
