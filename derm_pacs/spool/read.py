@@ -95,6 +95,9 @@ def _segment_records(
         behind = find_behind(fd, offset, key)
         if behind is None and following is None:
             return
+        if isinstance(find(fd, offset, key), Found):
+            # Its writer was in the middle of it at the first look; records are written in order, so now it is whole.
+            continue
         next_ = Position(segment, behind.offset) if behind is not None else Position(segment + 1, 0)
         detail = f"segment {file_name(segment)} is damaged at {offset}; reading can go on at {next_.segment}:{next_.offset}"
         raise DamagedRecord(Position(segment, offset), next_, detail)

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,3 +53,37 @@ def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
         pytest.skip(f"this machine refuses to mount a small {request.param}: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@dataclass(frozen=True)
+class FailingDisk:
+    """A file system whose device has less room than the file system believes."""
+
+    folder: Path
+    filler: Path
+    """Deleting it makes the device whole."""
+
+
+@pytest.fixture
+def failing_disk(tmp_path: Path) -> Iterator[FailingDisk]:
+    """An ext4 of 16 MB on an image that lies on a full tmpfs: writes succeed, syncs fail with a real error."""
+    backing, folder = tmp_path / "backing", tmp_path / "disk"
+    backing.mkdir()
+    folder.mkdir()
+    image, filler = backing / "image", backing / "filler"
+    commands = [
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(backing)],
+        ["truncate", "-s", "16m", str(image)],
+        ["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", "-E", "nodiscard,lazy_itable_init=0", str(image)],
+        ["fallocate", "-l", "9m", str(filler)],
+        ["mount", "-o", "loop,errors=continue", str(image), str(folder)],
+    ]
+    try:
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"this machine cannot make a failing disk: {' '.join(command[:3])}: {done.stderr.strip()}")
+        yield FailingDisk(folder, filler)
+    finally:
+        for mounted in (folder, backing):
+            subprocess.run(["umount", "--lazy", str(mounted)], capture_output=True, check=False)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -263,6 +264,26 @@ def test_a_disk_that_is_full_in_the_middle_of_a_write_leaves_no_trace(small_disk
         assert uids(small_disk / "j") == ["1.1"]
         journal.append(header("1.3"), [bytes(1000)])
     assert uids(small_disk / "j") == ["1.1", "1.3"]
+
+
+@pytest.mark.server
+def test_a_device_that_fails_the_sync_ends_the_segment_and_the_next_one_goes_on(
+    failing_disk: Any, header: MakeHeader
+) -> None:
+    directory = failing_disk.folder / "j"
+    acknowledged = []
+    with opened(directory, segment_bytes=10**8) as journal:
+        with pytest.raises(Transient) as caught:
+            for number in range(60):
+                journal.append(header(f"1.{number}"), [os.urandom(200_000)])
+                acknowledged.append(f"1.{number}")
+        assert caught.value.reason is JOURNAL_FAILED
+        assert 5 < len(acknowledged) < 30
+        # The kernel still shows the refused bytes to readers; they are cut away, so filing never takes them.
+        assert uids(directory) == acknowledged
+        failing_disk.filler.unlink()
+        assert journal.append(header("2.1"), [os.urandom(200_000)]).segment == 2
+        assert uids(directory) == [*acknowledged, "2.1"]
 
 
 WRITER = """
