@@ -81,9 +81,14 @@ _EXAMPLES = """Examples:
 """
 
 
+def function(listed: Listed) -> Any:
+    """Load the function of a command."""
+    return getattr(importlib.import_module(f"derm_pacs.cli.{listed.module}"), listed.function)
+
+
 def help_and_examples(listed: Listed) -> tuple[str, str]:
     """Return the help of a command and the examples that end it."""
-    text, _, examples = (inspect.getdoc(_function(listed)) or "").partition("\nExamples:\n")
+    text, _, examples = (inspect.getdoc(function(listed)) or "").partition("\nExamples:\n")
     lines = textwrap.indent(textwrap.dedent(examples).strip(), "    ")
     return text.strip(), f"Examples:\n\n{lines}" if examples else ""
 
@@ -92,7 +97,7 @@ def command(listed: Listed) -> TyperCommand:
     """Load the function of a command and return it as Typer's command."""
     app = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
     text, examples = help_and_examples(listed)
-    app.command(listed.name, help=text, epilog=examples)(_function(listed))
+    app.command(listed.name, help=text, epilog=examples)(function(listed))
     built = typer.main.get_command(app)
     assert isinstance(built, TyperCommand)  # noqa: S101 - an app of one command
     return built
@@ -108,10 +113,6 @@ class _Unloaded(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Hand over to the loaded command."""
         return command(self._listed).make_context(info_name, args, parent, **extra)
-
-
-def _function(listed: Listed) -> Any:
-    return getattr(importlib.import_module(f"derm_pacs.cli.{listed.module}"), listed.function)
 
 
 def _print_version(asked: bool) -> None:
