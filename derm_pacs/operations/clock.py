@@ -86,7 +86,7 @@ def _retention(tx: Session, settings: Settings, url: str) -> str:
 TICKS: tuple[Tick, ...] = (
     Tick(name="close", every=timedelta(seconds=1), meaning="Closes studies in which nothing new arrived.", work=_close),
     Tick(name="commitments", every=timedelta(seconds=5), meaning="Asks again where a report is overdue.", work=_commitments),
-    Tick(name="rescue", every=timedelta(seconds=10), meaning="Brings back jobs whose worker died.", work=_rescue),
+    Tick(name="rescue", every=timedelta(seconds=5), meaning="Brings back jobs whose worker died.", work=_rescue),
     Tick(name="disk", every=timedelta(seconds=30), meaning="Watches the disk reserve of the spool.", work=_disk),
     Tick(name="retention", every=timedelta(hours=1), meaning="Deletes what has passed its time.", work=_retention),
 )

@@ -15,8 +15,10 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-_HEARTBEAT_SECONDS = 5.0
-_STALLED_AFTER_SECONDS = 20.0
+_HEARTBEAT_SECONDS = 2.0
+_STALLED_AFTER_SECONDS = 10.0
+"""A worker whose heart is silent for so long counts as dead. Were it only slow, its job would run twice, which is
+harmless: the second to settle meets a forbidden step and is dropped."""
 
 
 class Task(StrEnum):

@@ -1,7 +1,7 @@
 """A hospital for the tests of the whole way: a real PACS (Orthanc), the real service, real sockets.
 
-The service's processes are the product's own; `kill` ends one of them by SIGKILL, and `start_alone` runs one outside
-the supervisor, so that a test can end it at a chosen point of its code (see `killing.py`).
+The service's processes are the product's own; `kill` ends one of them by SIGKILL. At which line of its code a process
+is ended, `killing/sitecustomize.py` decides.
 """
 
 import io
@@ -19,7 +19,6 @@ from typing import Self, TypeVar
 
 import pydicom
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from derm_pacs.demonstration.orthanc import Orthanc
 from derm_pacs.domain.case import ENDS, State
@@ -27,10 +26,12 @@ from derm_pacs.domain.errors import Transient
 from derm_pacs.ledger import reading
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.reading import CaseStory
-from derm_pacs.operations.postgres import EmbeddedPostgres
+from derm_pacs.operations.postgres import ledger_url
 from derm_pacs.settings.read import read
 
 T = TypeVar("T")
+
+VERIFICATION = "1.2.840.10008.1.1"
 
 AE_TITLE = "DERMPACS"
 DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
@@ -41,7 +42,7 @@ facility = "Test hospital"
 timezone = "Europe/Berlin"
 data_dir = "{data}"
 [database]
-run_as = "nobody"
+{database}
 [listener]
 ae_title = "DERMPACS"
 port = {port}
@@ -109,22 +110,23 @@ class Hospital:
         route_back: bool = False,
         quiet: float = 1.0,
         deadline: float = 30.0,
-        data: Path | None = None,
+        database: str = 'run_as = "nobody"',
         reserve: int = 100,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.bundles = dict(bundles)
         self.port = free_port()
-        self.data = data or folder / "data"
+        self.data = folder / "data"
         self.config = folder / "derm-pacs.toml"
         self.log = folder / "service.log"
         self.orthanc = Orthanc(
             folder / "pacs", modalities={"derm": (AE_TITLE, self.port)}, route_back=route_back
         )
         self._quiet, self._deadline, self._reserve = quiet, deadline, reserve
+        self._database = database
+        self._environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._service: subprocess.Popen[bytes] | None = None
-        self._alone: list[subprocess.Popen[bytes]] = []
-        self._embedded: EmbeddedPostgres | None = None
 
     def __enter__(self) -> Self:
         """Start everything, with the bundles installed and active."""
@@ -144,9 +146,6 @@ class Hospital:
 
     def close(self) -> None:
         """Stop everything that this hospital started."""
-        for process in self._alone:
-            process.kill()
-            process.wait()
         self.stop()
         self.orthanc.stop()
 
@@ -155,7 +154,7 @@ class Hospital:
         masks = [name for name in self.bundles if "lesion" in name]
         self.config.write_text(
             SETTINGS.format(
-                data=self.data, port=self.port, reserve=self._reserve, quiet=self._quiet, deadline=self._deadline,
+                data=self.data, database=self._database, port=self.port, reserve=self._reserve, quiet=self._quiet, deadline=self._deadline,
                 pacs_port=self.orthanc.dicom_port, dermoscopic=DERMOSCOPIC, photographic=PHOTOGRAPHIC,
                 dermoscopic_bundles=json.dumps(list(self.bundles)), photographic_bundles=json.dumps(masks),
             )
@@ -168,7 +167,7 @@ class Hospital:
         with self.log.open("ab") as log:
             self._service = subprocess.Popen(
                 [sys.executable, "-m", "derm_pacs", "serve", "--config", str(self.config)],
-                stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
+                stdout=log, stderr=log, env=self._environment,
             )
         wait_for("the service answers", self._answers_while_running, within=60)
         wait_for("all processes run", lambda: self.processes() or None, within=60)
@@ -212,7 +211,7 @@ class Hospital:
     def answers(self) -> bool | None:
         """Whether the listener answers a C-ECHO; None where it does not."""
         ae = AE(ae_title="CAMERA")
-        ae.add_requested_context(Verification)
+        ae.add_requested_context(VERIFICATION)
         ae.connection_timeout = 2
         association = ae.associate("127.0.0.1", self.port, ae_title=AE_TITLE)
         if not association.is_established:
@@ -244,8 +243,7 @@ class Hospital:
     def database(self) -> Database:
         """The service's ledger."""
         settings = read(self.config)
-        url = EmbeddedPostgres(settings.postgres_dir, run_as=settings.database.run_as).url
-        return Database(url, patience_seconds=20)
+        return Database(ledger_url(settings), patience_seconds=20)
 
     def story(self, study_uid: str) -> CaseStory | None:
         """Return the story of a study's case, None where the ledger has none yet or is away."""
