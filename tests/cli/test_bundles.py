@@ -1,0 +1,101 @@
+"""`derm-pacs bundles`: a bundle's life by commands, with a real runner and a real ledger."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from sqlalchemy import select
+
+from derm_pacs.cli.exit_codes import ExitCode
+from derm_pacs.domain.bundle import NetworkDescription
+from derm_pacs.inference.networks import build
+from derm_pacs.ledger.tables import AuditRow
+
+from .conftest import Installation
+
+pytestmark = pytest.mark.server
+
+NETWORK = {
+    "name": "densenet", "args": {"in_channels": 3, "num_classes": 2, "init_features": 4, "growth_rate": 2, "block_config": [1]},
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A bundle whose network says 0.5 of everything, as all its weights are zero."""
+    folder = tmp_path / "bundle"
+    for inside in ("configs", "models", "golden"):
+        (folder / inside).mkdir(parents=True)
+    (folder / "LICENSE").write_text("Made by a test.\n")
+    tensors = build(NetworkDescription.model_validate(NETWORK)).state_dict()
+    weights = safetensors.torch.save({name: torch.zeros_like(tensor) for name, tensor in tensors.items()})
+    (folder / "models/model.safetensors").write_bytes(weights)
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(folder / "golden/0.png")
+    serving = {
+        "schema": 1, "name": "tiny", "version": "1.0.0", "title": "Tiny", "grade": "demonstration",
+        "licence": "CC BY-NC 4.0, non-commercial use only", "network": NETWORK,
+        "weights": {"file": "models/model.safetensors", "sha256": hashlib.sha256(weights).hexdigest(), "dtype": "float32"},
+        "input": {"colour": "RGB", "min_short_side": 32, "intended": "noise"},
+        "preprocessing": [{"op": "resize", "height": 64, "width": 64, "mode": "bilinear", "antialias": True}],
+        "inference": {"kind": "whole"},
+        "outputs": [{
+            "kind": "classification", "id": "diagnosis", "activation": "softmax",
+            "classes": [{"id": "nevus", "concept": "nevus"}, {"id": "melanoma", "concept": "melanoma"}],
+        }],
+        "operating_points": [{"id": "melanoma", "output": "diagnosis", "positive": "melanoma", "threshold": 0.5}],
+        "quality": {"min_laplacian_variance": 0.0, "max_dark_fraction": 1.0, "min_contrast": 0.0},
+        "golden": [{"file": "golden/0.png", "expect": {"melanoma": 0.5, "nevus": 0.5}, "tolerance": 0.001}],
+    }
+    (folder / "configs/serving.json").write_text(json.dumps(serving))
+    return folder
+
+
+def test_a_bundle_is_installed_brought_into_force_moved_and_taken_out(installation: Installation, source: Path) -> None:
+    by = ("--reason", "a test", "--actor", "lead")
+    installed = installation.run("bundles", "install", str(source), *by)
+    assert installed.status == ExitCode.OK, installed.talk
+    assert "tiny 1.0.0 is installed, content " in installed.out
+    assert "non-commercial" in installed.out
+    (listed,) = installation.run("bundles", "list", "--json").value
+    assert (listed["usable"], listed["active"]) == (True, False)
+
+    assert installation.run("bundles", "activate", "tiny", "1.0.0", *by).status == ExitCode.REFUSED, "of grade demonstration"
+    said = installation.run("bundles", "activate", "tiny", "1.0.0", "--allow-demonstration", *by)
+    assert said.out == "tiny 1.0.0 is in force\n", said.talk
+    moved = installation.run("bundles", "threshold", "tiny", "melanoma", "0.35", *by)
+    assert moved.out == "tiny melanoma: threshold 0.35, set by lead\n", moved.talk
+
+    shown = installation.run("bundles", "list").out
+    assert "tiny 1.0.0: in force, usable" in shown
+    assert "operating point melanoma: melanoma of diagnosis at or above 0.35, set by lead" in shown
+    checked = installation.run("check").out
+    assert "usable; grade demonstration; licence: CC BY-NC 4.0, non-commercial use only" in checked
+
+    assert installation.run("bundles", "deactivate", "tiny", *by).out == "tiny 1.0.0 is out of force\n"
+    again = installation.run("bundles", "deactivate", "tiny", *by)
+    assert again.status == ExitCode.REFUSED
+    assert "no version of tiny is active" in again.talk
+    rows = installation.database.transaction(lambda tx: tx.scalars(select(AuditRow).order_by(AuditRow.id)).all())
+    assert [row.action for row in rows] == ["bundle.install", "bundle.activate", "bundle.threshold", "bundle.deactivate"]
+    assert {(row.actor, row.reason) for row in rows} == {("lead", "a test")}
+
+
+def test_what_is_no_bundle_is_refused_by_its_file(installation: Installation, source: Path) -> None:
+    (source / "models/extra.pt").write_bytes(b"pickle")
+    said = installation.run("bundles", "install", str(source), "--reason", "a test")
+    assert said.status == ExitCode.REFUSED
+    assert "models/extra.pt is not taken: it is pickled" in said.talk
+    assert "Traceback" not in said.talk
+    assert installation.run("bundles", "list").out == "no bundles\n"
+
+
+def test_a_threshold_outside_of_probability_is_refused(installation: Installation) -> None:
+    said = installation.run("bundles", "threshold", "tiny", "melanoma", "1.5", "--reason", "a test")
+    assert said.status == ExitCode.REFUSED
+    assert "0..1" in said.talk
