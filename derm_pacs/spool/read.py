@@ -76,10 +76,11 @@ def records(directory: Path, after: Position) -> Iterator[SpooledRecord]:
 def _segment_records(
     fd: int, listener: str, segment: int, start: int, following: int | None
 ) -> Iterator[SpooledRecord]:
-    key = read_key(fd)
+    # The size before the key: a preamble that is being written must not look damaged.
     size = os.fstat(fd).st_size
+    key = read_key(fd)
     if key is None:
-        if size == 0 or (following is None and size <= PREAMBLE.size):
+        if size == 0 or (following is None and size < PREAMBLE.size):
             return
         next_segment = Position(segment + 1, 0)
         raise DamagedRecord(Position(segment, 0), next_segment, f"the preamble of segment {file_name(segment)} is damaged")

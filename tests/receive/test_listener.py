@@ -202,6 +202,17 @@ def test_a_request_of_another_class_than_its_context_is_refused(
     assert store(association, data, sop_class=SECONDARY).Status == 0x0000
 
 
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.3.4.05", "no uid"])
+def test_an_instance_uid_that_is_none_is_refused_and_becomes_no_file(
+    bench: Bench, listener: Listener, dataset: MakeDataset, encoded: Encode, store: Store, uid: str
+) -> None:
+    association = bench.associate(listener)
+    data = encoded(dataset())
+    assert store(association, data.replace(b"\x0a\x001.2.3.4.5\0", bytes((16, 0)) + uid.encode().ljust(16, b"\0")), uid=uid).Status == 0xA900
+    assert store(association, data).Status == 0x0000
+    assert sorted(one.name for one in bench.policy.spool_dir.rglob("*")) == ["00000001.journal", "listener-0"]
+
+
 def test_an_abort_in_the_middle_of_an_object_leaves_nothing(
     bench: Bench, listener: Listener, dataset: MakeDataset, encoded: Encode, store: Store
 ) -> None:

@@ -1,6 +1,8 @@
 """Reading: in order, from where one stopped, never past what is whole."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,6 +80,33 @@ def test_a_reader_beside_the_writer_sees_whole_records_only(tmp_path: Path, jour
             assert record.header.sop_instance_uid == f"1.{seen}"
             position, seen = record.next, seen + 1
     writer.join()
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from derm_pacs.spool.journal import Journal
+from derm_pacs.spool.record import RecordHeader
+
+with Journal(Path(sys.argv[1]), segment_bytes=30_000, reserve_bytes=0, sync=lambda fd: None) as journal:
+    for number in range(1500):
+        header = RecordHeader(
+            kind="object", calling_ae="A", called_ae="B", received_at=datetime.now(UTC), sop_instance_uid=f"1.{number}"
+        )
+        journal.append(header, [b"%d," % number * (number % 300)])
+"""
+
+
+@pytest.mark.server
+def test_a_reader_in_another_process_than_the_writer_sees_whole_records_only(tmp_path: Path) -> None:
+    position, seen = Position(0, 0), 0
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "j")]) as writer:
+        while seen < 1500:
+            assert writer.poll() in (None, 0)
+            for record in records(tmp_path / "j", position):
+                assert record.header.sop_instance_uid == f"1.{seen}"
+                position, seen = record.next, seen + 1
 
 
 def test_a_payload_that_changed_on_the_disk_is_a_defect(tmp_path: Path, journal: Journal, header: MakeHeader) -> None:
