@@ -33,7 +33,7 @@ def picture(account: ImageAccount, *, synthetic: bool) -> Image.Image:
 def lines(account: ImageAccount, *, synthetic: bool) -> list[str]:
     """Return what is said below the picture."""
     said = [
-        f"{one.called}: {one.positive} {one.probability:.3f}, {'at or above' if one.is_positive else 'below'}"
+        f"Called {one.called}: probability of {one.positive} {one.probability:.3f}, {'at or above' if one.is_positive else 'below'}"
         f" the threshold {one.threshold:.2f} (set by {one.threshold_set_by})"
         for one in account.calls
     ]

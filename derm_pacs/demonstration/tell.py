@@ -5,7 +5,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from derm_pacs.demonstration.account import CaseAccount, ImageAccount
 from derm_pacs.demonstration.orthanc import Orthanc
@@ -25,39 +24,40 @@ def pacs_runs(console: Console, pacs: Orthanc) -> None:
 
 
 def what_came_back(console: Console, accounts: Sequence[CaseAccount]) -> None:
-    """Print a table of the cases, then the objects that came back, then what is not as it must be."""
-    table = Table(title="What came back", show_lines=True, expand=False)
-    for heading in ("study", "image", "call, probability against threshold", "lesion area", "case"):
-        table.add_column(heading, overflow="fold")
+    """Print each case: what was said of its images, and the objects that came back."""
+    console.rule("What came back")
     for number, case in enumerate(accounts, start=1):
-        for index, image in enumerate(case.images):
-            state = f"{case.state}, {'committed' if case.committed else 'not committed'}" if index == 0 else ""
-            title = f"{number}: {case.study.title}" if index == 0 else ""
-            table.add_row(escape(title), image.kind, escape(_calls(image, case)), escape(_areas(image)), state)
-    console.print(table)
-    for number, case in enumerate(accounts, start=1):
-        for result in case.results:
-            fetched = "fetched back" if result.file is not None else "[bold]NOT in the PACS[/bold]"
-            console.print(f"study {number}: {result.form:<10} {result.sop_instance_uid} {fetched}", soft_wrap=True)
-        if not case.results:
-            console.print(f"study {number}: no result object; {escape(case.reason)}", soft_wrap=True)
-        for one in case.shortcomings():
-            console.print(f"[bold red]study {number}: {escape(one)}[/bold red]", soft_wrap=True)
+        for line in case_lines(number, case):
+            console.print(line, soft_wrap=True, highlight=False)
 
 
-def _calls(image: ImageAccount, case: CaseAccount) -> str:
+def case_lines(number: int, case: CaseAccount) -> list[str]:
+    """Return the lines about one case, with Rich's markup."""
+    committed = "committed by the PACS" if case.committed else "nothing to commit" if not case.results else "not committed"
+    lines = [f"\n[bold]{number}  {escape(case.study.title)}[/bold]", f"   case {case.case_id}: [bold]{case.state}[/bold], {committed}"]
+    if case.reason:
+        lines.append(f"   reason: {escape(case.reason)}")
+    for image in case.images:
+        lines.append(f"   {image.kind}")
+        lines += [f"      {escape(line)}" for line in _said(image)]
+    for result in case.results:
+        fetched = "fetched back from the PACS" if result.file is not None else "[bold red]NOT in the PACS[/bold red]"
+        lines.append(f"   {_FORMS.get(result.form, result.form):<10} {result.sop_instance_uid}  {fetched}")
+    return lines + [f"   [bold red]{escape(one)}[/bold red]" for one in case.shortcomings()]
+
+
+_FORMS = {"seg": "SEG", "overlay_sr": "overlay SR", "report_sr": "report SR"}
+
+
+def _said(image: ImageAccount) -> list[str]:
     said = [
-        f"{one.called}: {one.positive} {one.probability:.3f} {'>=' if one.is_positive else '<'} {one.threshold:.2f}"
+        f"{one.called}: probability of {one.positive} {one.probability:.3f}"
+        f" {'>=' if one.is_positive else '<'} threshold {one.threshold:.2f} (set by {one.threshold_set_by})"
         for one in image.calls
     ]
+    said += [f"lesion area {one.pixels} pixels, {100 * one.share:.1f} % of the image" for one in image.areas]
     said += [f"not analysed, because {one}" for one in image.refusals]
-    if not said and not image.areas:
-        said = [f"not analysed: {case.reason or 'no route takes this kind of image'}"]
-    return "\n".join(said)
-
-
-def _areas(image: ImageAccount) -> str:
-    return "\n".join(f"{one.pixels} pixels\n({100 * one.share:.1f} % of the image)" for one in image.areas)
+    return said or ["not analysed: no route takes this kind of image"]
 
 
 def how_to_go_on(console: Console, out: Path, config: Path, pictures: Sequence[Path]) -> None:
