@@ -382,9 +382,10 @@ def test_a_lesion_has_many_images_by_tracking_uid_or_by_site_and_side(site: Site
     region.CodeValue, region.CodingSchemeDesignator, region.CodeMeaning = "39937001", "SCT", "Skin"
     site_of_skin = {"AnatomicRegionSequence": Sequence([region])}
     tracked = {"TrackingID": "mole", "TrackingUID": "1.2.3.77"}
-    for index, elements in enumerate((
-        tracked, tracked | site_of_skin, site_of_skin, site_of_skin | {"Laterality": "L"}, site_of_skin, {}, {},
-    )):
+    sent: list[dict[str, Any]] = [
+        tracked, {**tracked, **site_of_skin}, site_of_skin, {**site_of_skin, "Laterality": "L"}, site_of_skin, {}, {},
+    ]
+    for index, elements in enumerate(sent):
         site.send(index, SOPInstanceUID=f"1.2.3.{index + 1}", **elements)
     images: list[tuple[str | None, str | None, str | None, int]] = site.database.transaction(lambda tx: [
         tuple(row) for row in tx.execute(  # type: ignore[misc]
