@@ -121,6 +121,14 @@ def held(installation: Installation) -> Installation:
     return installation
 
 
+@pytest.fixture
+def grown(held: Installation) -> Installation:
+    """The installation of `held`, after a late image opened the case's second revision."""
+    _receive(held.settings, numbers=(3,), at=NOW + timedelta(minutes=10))
+    held.database.transaction(lambda tx: _file(tx, held.settings))
+    return held
+
+
 def _part10(number: int) -> bytes:
     image = Dataset()
     image.file_meta = FileMetaDataset()
@@ -136,11 +144,11 @@ def _part10(number: int) -> bytes:
     return out.getvalue()
 
 
-def _receive(settings: Settings) -> None:
+def _receive(settings: Settings, *, numbers: tuple[int, ...] = (1, 2), at: datetime = NOW) -> None:
     with Journal(settings.spool_dir / "listener-0", segment_bytes=1 << 20, reserve_bytes=0) as journal:
-        for number in (1, 2):
+        for number in numbers:
             header = RecordHeader(
-                kind="object", calling_ae="CAMERA", called_ae="DERMPACS", received_at=NOW, sop_class_uid=_DERMOSCOPIC,
+                kind="object", calling_ae="CAMERA", called_ae="DERMPACS", received_at=at, sop_class_uid=_DERMOSCOPIC,
                 sop_instance_uid=f"{STUDY}.1.{number}", study_instance_uid=STUDY, series_instance_uid=f"{STUDY}.1",
                 transfer_syntax_uid=str(ExplicitVRLittleEndian),
             )

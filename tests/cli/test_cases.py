@@ -66,6 +66,16 @@ def test_the_story_is_whole_as_json_too(held: Installation) -> None:
     assert [one["revisions"] for one in story["objects"]] == [[1], [1]]
 
 
+def test_a_case_with_a_late_image_is_one_line_and_two_revisions(grown: Installation) -> None:
+    (line,) = grown.run("cases", "list", "--json").value
+    assert (line["state"], line["revision"], line["images"]) == ("receiving", 2, 3)
+    assert grown.run("cases", "list", "--state", "held", "--json").value == [], "the newest revision decides"
+    story = grown.run("cases", "show", "1", "--json").value
+    assert [one["state"] for one in story["revisions"]] == ["held", "receiving"]
+    assert [one["revisions"] for one in story["objects"]] == [[1, 2], [1, 2], [2]]
+    assert grown.run("status", "--json").value["ledger"]["cases"] == {"receiving": 1}
+
+
 def test_patient_data_is_never_printed(held: Installation) -> None:
     for arguments in (("cases", "list"), ("cases", "show", "1"), ("status",)):
         for more in ((), ("--json",)):

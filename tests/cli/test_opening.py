@@ -51,3 +51,17 @@ def test_the_database_of_a_newer_program_is_refused(installation: Installation) 
     said = installation.run("cases", "list")
     assert said.status == ExitCode.REFUSED
     assert "a newer derm-pacs has migrated it" in said.talk
+
+
+def test_the_embedded_database_is_started_for_what_prepares_an_installation(short_folder: Path) -> None:
+    config = short_folder / "embedded.toml"
+    config.write_text(f'data_dir = "{short_folder}/data"\n[database]\nrun_as = "nobody"\n')
+    (short_folder / "data").mkdir(mode=0o755)
+    migrated = run_command("migrate", "--config", str(config))
+    assert migrated.status == ExitCode.OK, migrated.talk
+    listed = run_command("bundles", "list", "--config", str(config))
+    assert (listed.status, listed.out) == (ExitCode.OK, "no bundles\n"), listed.talk
+    away = run_command("check", "--config", str(config))
+    assert away.status == ExitCode.FAILED
+    assert "start it: derm-pacs serve" in away.out
+    assert not (short_folder / "data/postgres/cluster/postmaster.pid").exists(), "nothing is left running"
