@@ -17,7 +17,6 @@ from derm_pacs.inference.pixels import Pixels, Undecoded, frames
 from derm_pacs.inference.preprocessing import prepare
 from derm_pacs.inference.quality import gate, measure
 
-_softmax = Activations(softmax=True, dim=0)
 _sigmoid = Activations(sigmoid=True)
 _largest = KeepLargestConnectedComponent(applied_labels=[1], connectivity=2)
 # The background joins through edges where the region joins through corners too.
@@ -97,7 +96,7 @@ def _in_colour(pixels: Pixels, description: ServingDescription) -> Pixels | Refu
 def _classification(logits: Tensor, output: ClassificationOutput) -> Classification:
     if logits.shape != (1, len(output.classes)):
         raise WrongOutput(f"{output.id}: logits of shape {tuple(logits.shape)} for {len(output.classes)} classes")
-    shares = _softmax(logits[0].double() / output.temperature)
+    shares = torch.softmax(logits[0].double() / output.temperature, dim=0)  # in float64, so that they sum to 1
     return Classification(
         output=output.id,
         probabilities=tuple(

@@ -1,12 +1,15 @@
 """The serving operations: 8-bit pixels to the network's float32 input, by the transforms that training uses."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
+from monai.transforms.intensity.array import NormalizeIntensity
+from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 
-from derm_networks.transforms import NormalizeChannels, ResizeAntialiased
+from derm_networks.transforms import ResizeAntialiased
 from derm_pacs.domain.bundle import PreprocessingStep, Resize
 from derm_pacs.inference.pixels import Pixels
 
@@ -19,11 +22,11 @@ def prepare(pixels: Pixels, steps: Sequence[PreprocessingStep]) -> Tensor:
     planes = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     tensor = torch.from_numpy(np.ascontiguousarray(planes)).to(torch.float32).div_(255)
     for step in steps:
-        tensor = _transform(step)(tensor)
-    return tensor.unsqueeze(0)
+        tensor = cast(Tensor, _transform(step)(tensor))
+    return cast(Tensor, convert_to_tensor(tensor, dtype=torch.float32, track_meta=False)).unsqueeze(0)
 
 
-def _transform(step: PreprocessingStep) -> ResizeAntialiased | NormalizeChannels:
+def _transform(step: PreprocessingStep) -> ResizeAntialiased | NormalizeIntensity:
     if isinstance(step, Resize):
         return ResizeAntialiased(height=step.height, width=step.width, mode=step.mode, antialias=step.antialias)
-    return NormalizeChannels(mean=step.mean, std=step.std)
+    return NormalizeIntensity(subtrahend=step.mean, divisor=step.std, channel_wise=True)
