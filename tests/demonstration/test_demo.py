@@ -1,0 +1,188 @@
+"""`derm-pacs demo`: one command shows the whole way, or one sentence says what is missing."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import SegmentationStorage
+from rich.console import Console
+
+from derm_pacs.cli.exit_codes import ExitCode
+from derm_pacs.cli.main import run
+from derm_pacs.demonstration import send
+from derm_pacs.demonstration.failure import DemonstrationError
+from derm_pacs.demonstration.orthanc import Orthanc, program
+from derm_pacs.demonstration.run import Wanted, demonstrate
+from derm_pacs.samples.studies import SAMPLES, make
+from derm_pacs.samples.wrap import Kind
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+IMAGES = REPOSITORY.parent / "shared" / "data" / "images" / "full"
+
+needs_orthanc = pytest.mark.skipif(program() is None, reason="Orthanc is not installed (make test installs it)")
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A short folder that the database's user may enter."""
+    made = Path(tempfile.mkdtemp(prefix="demo-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def out() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A demonstration that has ended."""
+
+    out: Path
+    told: subprocess.CompletedProcess[str]
+    cases: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def samples() -> Iterator[Shown]:
+    """The demonstration of the sample studies, run once, over what an earlier one left."""
+    with open_folder() as out:
+        (out / "demo").mkdir()
+        (out / "demo" / "old").write_text("of an earlier run")
+        told, summary = demo(out)
+        yield Shown(out=out, told=told, cases=summary.get("cases", []))
+
+
+def demo(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    told = subprocess.run(
+        [sys.executable, "-m", "derm_pacs", "demo", "--out", str(out), *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    summary = out / "demo.json"
+    return told, json.loads(summary.read_text()) if summary.exists() else {}
+
+
+def left_running(out: Path) -> list[str]:
+    """Command lines of processes that still work for the demonstration in `out`."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = one.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(out) in line:
+            found.append(line)
+    return found
+
+
+def test_missing_bundles_are_named_before_anything_is_started(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--out", str(out), "--bundles", str(out / "none")]) == ExitCode.FAILED
+    assert "the bundle skin_lesion_deeplabv3plus is not in" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+
+
+def test_a_kind_that_no_bundle_reads_and_a_folder_without_pictures_are_told(out: Path) -> None:
+    bundles = REPOSITORY / "monai_bundles"
+    with pytest.raises(DemonstrationError, match="no bundle reads confocal pictures yet"):
+        demonstrate(Wanted(out=out, bundles=bundles, images=out, kind=Kind.CONFOCAL), Console(quiet=True))
+    with pytest.raises(DemonstrationError, match="is no folder"):
+        demonstrate(Wanted(out=out, bundles=bundles, images=out / "none", kind=Kind.CLINICAL), Console(quiet=True))
+
+
+@pytest.mark.server
+@needs_orthanc
+def test_a_modality_that_the_pacs_does_not_take_is_told(tmp_path: Path) -> None:
+    with Orthanc(tmp_path) as pacs:
+        stored = pacs.dicom_port
+    with pytest.raises(DemonstrationError, match="takes no association"):
+        send.send(make(SAMPLES[0], datetime.now(UTC)).files, host="127.0.0.1", port=stored, ae_title="ORTHANC")
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(1200)
+@needs_orthanc
+class TestTheSampleStudies:
+    """What one run on the sample studies shows."""
+
+    def test_every_case_ends_as_it_must_and_the_exit_status_is_0(self, samples: Shown) -> None:
+        assert samples.told.returncode == 0, samples.told.stdout + samples.told.stderr
+        assert [case["state"] for case in samples.cases] == [str(sample.expected) for sample in SAMPLES]
+        assert [case["shortcomings"] for case in samples.cases] == [[]] * len(SAMPLES)
+
+    def test_nothing_runs_on_and_nothing_of_an_earlier_run_is_left(self, samples: Shown) -> None:
+        assert left_running(samples.out) == []
+        assert not (samples.out / "demo" / "old").exists()
+
+    def test_every_result_came_back_from_the_pacs_and_says_synthetic(self, samples: Shown) -> None:
+        for result in (one for case in samples.cases for one in case["results"]):
+            assert result["fetched_back_from_the_pacs"]
+            assert result["sop_instance_uid"] in samples.told.stdout
+            ds = dcmread(samples.out / result["file"])
+            assert ds.SOPInstanceUID == result["sop_instance_uid"]
+            assert "SYNTHETIC" in str(ds.PatientName)
+            assert "SYNTHETIC" in ds.StudyDescription
+
+    def test_every_analysed_study_has_both_srs_a_seg_of_the_told_area_and_is_committed(self, samples: Shown) -> None:
+        confirmed = [case for case in samples.cases if case["state"] == "confirmed"]
+        assert len(confirmed) == 3
+        for case in confirmed:
+            assert case["committed"]
+            assert sorted(result["form"] for result in case["results"]) == ["overlay_sr", "report_sr", "seg"]
+            (seg,) = [dcmread(samples.out / one["file"]) for one in case["results"] if one["sop_class_uid"] == SegmentationStorage]
+            (analysed,) = [image for image in case["images"] if image["calls"]]
+            assert int(np.asarray(seg.pixel_array).sum()) == analysed["areas"][0]["pixels"] > 0
+            assert 0 <= analysed["calls"][0]["probability"] <= 1
+
+    def test_the_blurred_study_is_answered_not_analysed_because_and_the_unrouted_one_is_rejected(self, samples: Shown) -> None:
+        blurred, unrouted = samples.cases[3:]
+        assert [one["form"] for one in blurred["results"]] == ["report_sr"]
+        assert all("poor_quality_blur" in why for why in blurred["images"][0]["not_analysed"])
+        assert unrouted["results"] == []
+        assert unrouted["reason"].startswith("no_route")
+
+    def test_pictures_lie_beside_and_the_notice_is_told(self, samples: Shown) -> None:
+        assert "not for primary diagnosis" in samples.told.stdout
+        for image in (one for case in samples.cases for one in case["images"]):
+            with Image.open(samples.out / image["picture"]) as shown:
+                assert shown.height > 500
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(1200)
+@needs_orthanc
+@pytest.mark.skipif(not IMAGES.is_dir(), reason="../shared/data is not there: no real photographs")
+def test_a_persons_own_photographs_come_back_as_sr_and_seg(out: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    chosen = sorted(IMAGES.glob("ISIC_*.jpg"), key=lambda file: file.stat().st_size)[:3]
+    for file in chosen:
+        shutil.copy(file, own)
+    with Image.open(chosen[0]) as one:
+        buffer = io.BytesIO()
+        one.save(buffer, "PNG")
+    (own / "zz.png").write_bytes(buffer.getvalue())
+    (own / "notes.txt").write_text("left out")
+    told, summary = demo(out, "--images", str(own))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "left out: notes.txt" in told.stdout
+    assert len(summary["cases"]) == 4
+    for case in summary["cases"]:
+        assert case["state"] == "confirmed"
+        assert not case["synthetic"]
+        assert case["images"][0]["calls"]
