@@ -70,7 +70,7 @@ def file_new(
 
     def work(tx: Session) -> None:
         for record, payload in batch.records:
-            _file_one(tx, record, payload, settings, facility_id, now())
+            _file_one(tx, record, payload, settings=settings, facility_id=facility_id, now=now())
         if batch.damaged is not None:
             faults.open(tx, f"spool:{listener}:{position.segment}", SPOOL_MISSING, batch.damaged.detail, now())
         filing.advance(tx, listener, batch.next, started if batch.drained else None)
@@ -103,7 +103,7 @@ def _read(spool_dir: Path, listener: str, position: Position) -> Batch:
 
 
 def _file_one(
-    tx: Session, record: SpooledRecord, payload: bytes, settings: Settings, facility_id: int, now: datetime
+    tx: Session, record: SpooledRecord, payload: bytes, *, settings: Settings, facility_id: int, now: datetime
 ) -> None:
     """File one record; one that meets a defect of ours is passed over visibly, so that those behind it are not held up."""
     try:

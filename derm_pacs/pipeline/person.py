@@ -14,26 +14,35 @@ from derm_pacs.pipeline.queue import Task
 
 
 def retry(database: Database, case_id: int, *, actor: str, reason: str, now: datetime) -> State:
-    """Take a held case on from where it was held; returns its state.
+    """Take a held case on from where it was held; returns the state of its newest revision.
 
-    Raises `LookupError` where there is no such case, `ForbiddenStep` where it is not held.
+    Every revision of it that is held goes on, in order, so that a later one finds its predecessor's results.
+    Raises `LookupError` where there is no such case, `ForbiddenStep` where none of its revisions is held.
     """
 
     def work(tx: Session) -> State:
-        revision = _newest(tx, case_id)
-        if revision.state is not State.HELD or revision.held_in is None:
-            raise ForbiddenStep(revision.state, Step.RETRY_ANALYSIS)
-        step = retry_step(revision.held_in)
-        state = cases.take(tx, revision.id, step, actor=actor, detail=reason, now=now)
-        trying.end_tries(revision)
-        _defer_next(tx, revision, now)
-        audit.append(
-            tx, actor=actor, action="case.retry", subject=f"case {case_id} revision {revision.number}", reason=reason,
-            detail={"step": step.value}, now=now,
-        )
-        return state
+        revisions = _revisions(tx, case_id)
+        held = [one for one in reversed(revisions) if one.state is State.HELD]
+        if not held:
+            raise ForbiddenStep(revisions[0].state, Step.RETRY_ANALYSIS)
+        for revision in held:
+            _take_on(tx, revision, actor=actor, reason=reason, now=now)
+        return revisions[0].state
 
     return database.transaction(work)
+
+
+def _take_on(tx: Session, revision: Revision, *, actor: str, reason: str, now: datetime) -> None:
+    if revision.held_in is None:
+        raise ForbiddenStep(revision.state, Step.RETRY_ANALYSIS)
+    step = retry_step(revision.held_in)
+    cases.take(tx, revision.id, step, actor=actor, detail=reason, now=now)
+    trying.end_tries(revision)
+    _defer_next(tx, revision, now)
+    audit.append(
+        tx, actor=actor, action="case.retry", subject=f"case {revision.case_id} revision {revision.number}", reason=reason,
+        detail={"step": step.value}, now=now,
+    )
 
 
 def cancel(database: Database, case_id: int, *, actor: str, reason: str, now: datetime) -> State:
@@ -43,7 +52,7 @@ def cancel(database: Database, case_id: int, *, actor: str, reason: str, now: da
     """
 
     def work(tx: Session) -> State:
-        revision = _newest(tx, case_id)
+        revision = _revisions(tx, case_id)[0]
         state = cases.take(tx, revision.id, Step.CANCEL, actor=actor, detail=reason, now=now)
         audit.append(
             tx, actor=actor, action="case.cancel", subject=f"case {case_id} revision {revision.number}", reason=reason,
@@ -54,11 +63,12 @@ def cancel(database: Database, case_id: int, *, actor: str, reason: str, now: da
     return database.transaction(work)
 
 
-def _newest(tx: Session, case_id: int) -> Revision:
+def _revisions(tx: Session, case_id: int) -> list[Revision]:
+    """Return the rows of the case's revisions, the newest first, locked."""
     revisions = cases.revisions_of(tx, case_id)
     if not revisions:
         raise LookupError(f"there is no case {case_id}; see: derm-pacs cases list")
-    return trying.locked(tx, revisions[0].id)
+    return [trying.locked(tx, one.id) for one in revisions]
 
 
 def _defer_next(tx: Session, revision: Revision, now: datetime) -> None:
