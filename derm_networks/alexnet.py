@@ -52,6 +52,19 @@ class AlexNet(nn.Module):
         return cast(Tensor, self.classifier(torch.flatten(grid, 1)))
 
 
+def start_weights(module: nn.Module) -> None:
+    """Give a layer He's initial weights; torch's default is too small for a network this deep without normalisation.
+
+    Use with `network.apply`. The first half of a factored layer, which has no bias and no ReLU after it, keeps the
+    variance of its input instead.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        narrowing = isinstance(module, nn.Linear) and module.bias is None
+        nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if narrowing else "relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def _linear(inputs: int, outputs: int, rank: int | None) -> nn.Module:
     if rank is None:
         return nn.Linear(inputs, outputs)

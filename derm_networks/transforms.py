@@ -1,11 +1,13 @@
 """Transforms that training, MONAI's configurations and the service share, so that all of them see the same numbers."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.transforms.transform import MapTransform, Transform
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -67,3 +69,24 @@ class ResizeLiked(MapTransform):
             resize = ResizeAntialiased(int(height), int(width), antialias=False)
             changed[key] = resize(changed[key])
         return changed
+
+
+class SaveMaskd(MapTransform):
+    """Write the values of the keys, masks (1, H, W), as PNG of 0 and 255 named after the picture that `source` was read from.
+
+    MONAI's own writer turns axes by its own conventions; this one writes row by row.
+    """
+
+    def __init__(self, keys: Sequence[str] | str, source: str, output_dir: str) -> None:
+        super().__init__(keys)
+        self.source = source
+        self.folder = Path(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary unchanged."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = Path(str(data[self.source].meta["filename_or_obj"])).stem
+        for key in self.key_iterator(dict(data)):
+            mask = np.asarray(data[key])[0] > 0
+            Image.fromarray(mask.astype(np.uint8) * 255).save(self.folder / f"{name}_{key}.png")
+        return dict(data)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from derm_networks.alexnet import AlexNet
+from derm_networks.alexnet import AlexNet, start_weights
 from derm_networks.augmentation import ViewSettings, random_views
 from derm_networks.averaging import averaged_model
 from derm_networks.efficientnet_lite import EfficientNetLite0
@@ -37,7 +37,7 @@ class Settings:
     cache_side: int = 256
     rank: int = 192  # of the two hidden fully connected layers
     dropout: float = 0.3
-    epochs: int = 12
+    epochs: int = 10
     batch: int = 32
     rate: float = 4e-4
     weight_decay: float = 2e-2
@@ -113,6 +113,8 @@ def main() -> None:
             optimizer.zero_grad()
             averaged.update_parameters(network)
             total += loss.item()
+            if step % 10 == 0:
+                print(f"  epoch {epoch + 1} step {step} loss {total / (step + 1):.4f} {time.monotonic() - began:.0f} s", flush=True)
         record = {
             "epoch": epoch + 1,
             "loss": total / steps,
@@ -147,15 +149,6 @@ def distillation_loss(logits: Tensor, advice: Tensor, labels: Tensor, settings: 
     )
     hard = functional.cross_entropy(logits, labels)
     return settings.soft_share * warmth**2 * soft + (1 - settings.soft_share) * hard
-
-
-def start_weights(module: nn.Module) -> None:
-    """He's initialisation; torch's default is too small for a network this deep without normalisation layers."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        narrowing = isinstance(module, nn.Linear) and module.bias is None  # first half of a factored layer: no ReLU after it
-        nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if narrowing else "relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 @torch.no_grad()

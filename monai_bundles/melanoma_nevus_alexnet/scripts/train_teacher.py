@@ -33,8 +33,7 @@ class Settings:
     seed: int = 8
     side: int = 192
     cache_side: int = 256
-    epochs: int = 7
-    early_epochs: int = 1  # after these the encoder up to stride 4 no longer learns: a third of the time saved
+    epochs: int = 5
     batch: int = 16
     encoder_rate: float = 4e-4
     head_rate: float = 2e-3
@@ -95,9 +94,9 @@ def main() -> None:
         # one generator for each epoch, so that a resumed run draws what an unbroken one draws
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         network.train()
-        if epoch >= settings.early_epochs:
-            for part in (network.encoder.stem, network.encoder.blocks[: LOW_LEVEL_BLOCK + 1]):
-                part.eval().requires_grad_(requires_grad=False)
+        # the encoder up to stride 4 stays as ImageNet left it: a third of the time saved
+        for part in (network.encoder.stem, network.encoder.blocks[: LOW_LEVEL_BLOCK + 1]):
+            part.eval().requires_grad_(requires_grad=False)
         order = torch.randperm(len(train_rows), generator=generator)
         total = 0.0
         for step in range(steps):
@@ -115,6 +114,8 @@ def main() -> None:
             optimizer.zero_grad()
             averaged.update_parameters(network)
             total += loss.item()
+            if step % 20 == 0:
+                print(f"  epoch {epoch + 1} step {step} loss {total / (step + 1):.4f} {time.monotonic() - began:.0f} s", flush=True)
         probabilities = predict(averaged.module, val, settings)
         record = {
             "epoch": epoch + 1,

@@ -113,7 +113,7 @@ def main() -> None:
             optimizer.zero_grad()
             averaged.update_parameters(network)
             total += loss.item()
-            if step % 40 == 0:
+            if step % 20 == 0:
                 print(f"  epoch {epoch + 1} step {step} loss {total / (step + 1):.4f} {time.monotonic() - began:.0f} s", flush=True)
         record: dict[str, object] = {"epoch": epoch + 1, "loss": total / steps, "seconds": round(time.monotonic() - began)}
         record |= validate(averaged.module, val, val_rows, settings)
