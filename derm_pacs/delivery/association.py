@@ -55,7 +55,7 @@ def _associate(
     entity.acse_timeout = destination.answer_seconds
     entity.dimse_timeout = answer_seconds
     entity.network_timeout = None  # the waiting side's own timeouts end a silent association
-    bound: EventHandlerType = (evt.EVT_CONN_OPEN, _bound_sending, [answer_seconds])
+    bound: EventHandlerType = (evt.EVT_CONN_OPEN, _bound_socket, [answer_seconds])
     try:
         return entity.associate(
             destination.host, destination.port, contexts=list(contexts), ae_title=destination.ae_title,
@@ -65,12 +65,16 @@ def _associate(
         raise Transient(PEER_AWAY, f"{where(destination)}: {error}") from error
 
 
-def _bound_sending(event: evt.Event, seconds: float) -> None:
-    """Let a send that the peer does not take end with an error: pynetdicom's own sends would block for ever."""
+def _bound_socket(event: evt.Event, seconds: float) -> None:
+    """Let a send that the peer does not take, and half a PDU that it never ends, end with an error.
+
+    pynetdicom's own calls would block for ever there, and its thread would keep the process from ending.
+    """
     transport = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
         limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
         transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
 
 def _require_established(association: Association, destination: Destination) -> None:

@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 
 from derm_pacs.delivery.association import associated, where
@@ -39,6 +40,7 @@ def ask(
     waiting = _Waiting(transaction_uid)
     handlers: list[EventHandlerType] = [
         (evt.EVT_N_EVENT_REPORT, waiting.take),
+        (evt.EVT_PDU_SENT, waiting.answered),
         (evt.EVT_ABORTED, waiting.end),
         (evt.EVT_RELEASED, waiting.end),
         (evt.EVT_CONN_CLOSE, waiting.end),
@@ -69,8 +71,12 @@ class _Waiting:
         if str(information.get("TransactionUID")) != self.transaction_uid:
             return _NOT_OURS, None
         self.report = reported(information)
-        self.over.set()
         return 0x0000, None
+
+    def answered(self, event: evt.Event) -> None:
+        """Stop waiting once our answer to the report has gone: a release before it would break the association."""
+        if self.report is not None and isinstance(event.pdu, P_DATA_TF):
+            self.over.set()
 
     def end(self, _event: evt.Event) -> None:
         """Stop waiting: the association is gone."""

@@ -6,7 +6,6 @@ our objects from its own. Everything that we write ourselves must be legal by it
 
 import hashlib
 import io
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import pydicom
@@ -26,6 +25,7 @@ from derm_pacs.results import source
 from derm_pacs.results.arrange import arrange
 from derm_pacs.results.check_figures import overlay_faults, report_faults, seg_faults
 from derm_pacs.results.source import COPIED, SourceImage
+from derm_pacs.results.unheard import unheard
 
 _CLASS_OF = {
     Form.SEG: SegmentationStorage, Form.OVERLAY_SR: Comprehensive3DSRStorage, Form.REPORT_SR: Comprehensive3DSRStorage,
@@ -47,8 +47,7 @@ def check(composed: Sequence[Composed], case: CaseFindings, sources: Mapping[str
     """
     told = sorted({finding.image.sop_instance_uid for finding in case.findings})
     images = {uid: source.read(sources[uid]) for uid in told}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote values, and values may be a patient's name
+    with unheard():
         read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed]
         faults = list(_composition_faults(read, images))
         for one, dataset in read:

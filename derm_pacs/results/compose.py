@@ -1,6 +1,5 @@
 """Findings to result objects: SEGs, overlay SR, report SR; the same inputs give the same bytes."""
 
-import warnings
 from collections.abc import Mapping
 
 from derm_pacs.domain.composed import Composed, Identity
@@ -10,6 +9,7 @@ from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results import seg, source, sr_overlay, sr_report
 from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.identity import Naming, naming
+from derm_pacs.results.unheard import unheard
 
 
 def compose(case: CaseFindings, sources: Mapping[str, bytes], identity: Identity) -> tuple[Composed, ...]:
@@ -24,10 +24,9 @@ def compose(case: CaseFindings, sources: Mapping[str, bytes], identity: Identity
     if missing:
         raise Defect(RESULT_INVALID, f"no source bytes for {', '.join(sorted(missing))}")
     images = {uid: source.read(sources[uid]) for uid in sorted(told)}
-    arrangement = arrange(case, images, identity.installation_uid)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the libraries' warnings quote values, and values may be a patient's name
+    with unheard():
         try:
+            arrangement = arrange(case, images, identity.installation_uid)
             return _compose(arrangement, naming(identity, arrangement))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise Defect(RESULT_INVALID, f"the results cannot be composed: {error}") from error

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 import pydicom
-from pydicom import Dataset, FileMetaDataset
+from pydicom import DataElement, Dataset, FileMetaDataset
+from pydicom.config import RAISE
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.valuerep import validate_value
 
 from derm_pacs.domain.codes import Code
 from derm_pacs.domain.composed import Composed, Form
@@ -38,7 +41,7 @@ def stand_in(image: SourceImage, sop_class_uid: str | None = None) -> Dataset:
     for keyword in TYPE_2:
         setattr(shown, keyword, "")
     for keyword in _LOSSY:
-        if keyword in image.dataset:
+        if keyword in image.dataset and _is_legal(image.dataset[keyword]):
             setattr(shown, keyword, image.dataset[keyword].value)
     return shown
 
@@ -110,7 +113,7 @@ def _equipment(image: SourceImage, document: Dataset, naming: Naming, bundles: S
     if image.dataset.get("Manufacturer"):
         camera = _purpose("109101", "DCM", "Acquisition Equipment")
         for keyword in _EQUIPMENT:
-            if image.dataset.get(keyword):
+            if image.dataset.get(keyword) and _is_legal(image.dataset[keyword]):
                 setattr(camera, keyword, image.dataset[keyword].value)
         camera.ContributionDescription = "Acquisition equipment of the source image"
         items.append(camera)
@@ -126,6 +129,17 @@ def _equipment(image: SourceImage, document: Dataset, naming: Naming, bundles: S
     own.ContributionDescription = ("AI result, research use: " + ", ".join(bundles))[:1024]
     items.append(own)
     return DicomSequence(items)
+
+
+def _is_legal(element: DataElement) -> bool:
+    """Say whether the sender's value may stand in an element of ours."""
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    try:
+        for value in values:
+            validate_value(element.VR, str(value), RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 def _purpose(value: str, scheme: str, meaning: str) -> Dataset:

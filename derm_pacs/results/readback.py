@@ -1,7 +1,6 @@
 """Numbers and codes read back from an SR's bytes, without the code that wrote them."""
 
 import io
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import pydicom
 from pydicom import Dataset
 
 from derm_pacs.domain.codes import code
+from derm_pacs.results.unheard import unheard
 
 _MEASUREMENT_GROUP = "125007"
 _FINDING = "121071"
@@ -56,8 +56,7 @@ class ReadGroup:
 
 def groups(part10: bytes) -> tuple[ReadGroup, ...]:
     """Read the measurement groups of an SR's Part 10 file, in its order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote values, and values may be a patient's name
+    with unheard():
         return tuple(_group(item) for item in _containers(pydicom.dcmread(io.BytesIO(part10))))
 
 

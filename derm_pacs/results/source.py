@@ -2,7 +2,6 @@
 
 import io
 import re
-import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta, timezone
@@ -15,6 +14,7 @@ from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results.site import Site, Tracking, site_of, tracking_of
 from derm_pacs.results.spacing import Spacing, functional_group, true_spacing
+from derm_pacs.results.unheard import unheard
 
 TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -100,8 +100,7 @@ def read(part10: bytes) -> SourceImage:
     Raises `Defect` where it cannot be read: the case would not have come here.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values, and values may be a patient's name
+        with unheard():
             dataset = pydicom.dcmread(io.BytesIO(part10), stop_before_pixels=True)
             dataset.decode()
             return _from_dataset(dataset)

@@ -5,7 +5,7 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,8 +70,9 @@ class Peer:
 
     def stored(self, event: evt.Event) -> int:
         status = self.statuses.pop(0) if self.statuses else 0x0000
+        sent: Any = getattr(event.request, "DataSet", None)
         if status == 0x0000:
-            self.received.append((str(event.context.transfer_syntax), event.request.DataSet.getvalue()))
+            self.received.append((str(event.context.transfer_syntax), sent.getvalue()))
         return status
 
     def counted(self, _event: evt.Event) -> None:
@@ -100,10 +101,10 @@ class Place:
 
     stack: ExitStack
 
-    def of(self, peer: Peer) -> Destination:
+    def of(self, peer: Peer, seconds: float = 10.0) -> Destination:
         server = peer.start()
         self.stack.callback(server.shutdown)
-        return self.at(server.server_address[1])
+        return self.at(server.server_address[1], seconds)
 
     def at(self, port: int, seconds: float = 1.0) -> Destination:
         return Destination(
@@ -114,6 +115,20 @@ class Place:
     def silent(self) -> Destination:
         """Takes the TCP connection and never says a word."""
         listening = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        return self.at(listening.getsockname()[1])
+
+    def stammering(self, said: bytes) -> Destination:
+        """Answers the association request with these bytes and goes silent."""
+        listening = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def answer() -> None:
+            with suppress(OSError):
+                connection, _ = listening.accept()
+                self.stack.callback(connection.close)
+                connection.recv(4096)
+                connection.sendall(said)
+
+        threading.Thread(target=answer, daemon=True).start()
         return self.at(listening.getsockname()[1])
 
     def behind_relay(self, destination: Destination, falls_silent_at: Callable[[bytes], bool]) -> Destination:
@@ -155,6 +170,8 @@ class Relay:
     def close(self) -> None:
         self._listening.close()
         for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # a close alone leaves a thread that reads, and the peer, waiting
             one.close()
 
 

@@ -56,13 +56,17 @@ def answering(status: int, *reports: Dataset, answers: list[int] | None = None) 
 
 def test_a_report_on_the_same_association_is_returned(place: Any, make_peer: Any) -> None:
     act = answering(0x0000, report(TRANSACTION, ["2.25.1", "2.25.2"], []))
-    reported = commitment.ask(place.of(make_peer(handlers=[(evt.EVT_N_ACTION, act)])), TRANSACTION, REFERENCES)
+    reported = commitment.ask(
+        place.of(make_peer(handlers=[(evt.EVT_N_ACTION, act)])), TRANSACTION, REFERENCES, wait_seconds=20
+    )
     assert reported == Reported(transaction_uid=TRANSACTION, committed=frozenset({"2.25.1", "2.25.2"}), failed=())
 
 
 def test_failures_come_with_their_reasons(place: Any, make_peer: Any) -> None:
     act = answering(0x0000, report(TRANSACTION, ["2.25.1"], [("2.25.2", 0x0112)]))
-    reported = commitment.ask(place.of(make_peer(handlers=[(evt.EVT_N_ACTION, act)])), TRANSACTION, REFERENCES)
+    reported = commitment.ask(
+        place.of(make_peer(handlers=[(evt.EVT_N_ACTION, act)])), TRANSACTION, REFERENCES, wait_seconds=20
+    )
     assert reported is not None
     assert (reported.committed, reported.failed) == (frozenset({"2.25.1"}), (("2.25.2", 0x0112),))
 
@@ -84,7 +88,7 @@ def test_a_report_that_comes_later_is_not_waited_for_longer_than_asked(place: An
     destination = place.of(make_peer(handlers=[(evt.EVT_N_ACTION, answering(0x0000))]))
     began = time.monotonic()
     assert commitment.ask(destination, TRANSACTION, REFERENCES, wait_seconds=0.3) is None
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
 
 
 def test_waiting_ends_when_the_peer_leaves(place: Any, make_peer: Any) -> None:
@@ -101,7 +105,9 @@ def test_waiting_ends_when_the_peer_leaves(place: Any, make_peer: Any) -> None:
 def test_another_transactions_report_is_left_to_its_sender(place: Any, make_peer: Any) -> None:
     answers: list[int] = []
     act = answering(0x0000, report("2.25.66", ["2.25.9"], []), report(TRANSACTION, ["2.25.1", "2.25.2"], []), answers=answers)
-    reported = commitment.ask(place.of(make_peer(handlers=[(evt.EVT_N_ACTION, act)])), TRANSACTION, REFERENCES)
+    reported = commitment.ask(
+        place.of(make_peer(handlers=[(evt.EVT_N_ACTION, act)])), TRANSACTION, REFERENCES, wait_seconds=20
+    )
     assert reported is not None
     assert reported.transaction_uid == TRANSACTION
     assert answers[0] == 0x0110
@@ -154,8 +160,8 @@ def test_a_request_that_is_never_answered_is_left_in_time(place: Any, make_peer:
     began = time.monotonic()
     try:
         with pytest.raises(Transient) as caught:
-            commitment.ask(place.of(make_peer(handlers=[(evt.EVT_N_ACTION, hang)])), TRANSACTION, REFERENCES)
+            commitment.ask(place.of(make_peer(handlers=[(evt.EVT_N_ACTION, hang)]), 1.0), TRANSACTION, REFERENCES)
     finally:
         over.set()
     assert caught.value.reason is PEER_AWAY
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15

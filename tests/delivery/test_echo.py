@@ -1,5 +1,6 @@
 """C-ECHO: a destination answers, or the reason why not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,8 +51,6 @@ def test_an_abort_instead_of_an_answer_is_transient(place: Any, make_peer: Any) 
 
 
 def test_a_name_that_no_one_knows_is_transient(place: Any) -> None:
-    from dataclasses import replace
-
     with pytest.raises(Transient) as caught:
         echo(replace(place.at(104), host="nowhere.invalid"))
     assert caught.value.reason is PEER_AWAY

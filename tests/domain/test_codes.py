@@ -1,0 +1,64 @@
+"""The code table: every row can be written, is unique, and says where it comes from."""
+
+import pytest
+from pydicom.sr._concepts_dict import concepts
+
+from derm_pacs.domain.codes import CODES, DIAGNOSES, REGIONS, Code, code, has_valid_check_digit, probability_name
+
+
+@pytest.mark.parametrize("row", CODES.values(), ids=lambda row: row.name)
+def test_a_row_fits_into_dicom_and_names_its_source(row: Code) -> None:
+    assert 0 < len(row.value) <= 16
+    assert 0 < len(row.scheme) <= 16
+    assert 0 < len(row.meaning) <= 64
+    assert len(row.short) <= 15
+    assert set(row.source.split()) <= {"P", "M", "H", "D", "F", "U", "own"} and row.source
+    assert (row.scheme == "99DERMPACS") == (row.source == "own")
+
+
+@pytest.mark.parametrize("row", [row for row in CODES.values() if row.scheme == "SCT"], ids=lambda row: row.name)
+def test_the_check_digit_of_a_snomed_code_is_right(row: Code) -> None:
+    assert has_valid_check_digit(row.value)
+
+
+@pytest.mark.parametrize("wrong", ["372244007", "372422006", "3282000"])
+def test_a_mistyped_snomed_code_is_noticed(wrong: str) -> None:
+    assert not has_valid_check_digit(wrong)
+
+
+def test_no_code_stands_twice() -> None:
+    keys = [(row.value, row.scheme) for row in CODES.values()]
+    assert len(keys) == len(set(keys))
+
+
+def test_no_two_diagnoses_read_alike_beside_a_contour() -> None:
+    shorts = [code(name).short for name in DIAGNOSES]
+    assert all(shorts) and len(shorts) == len(set(shorts))
+
+
+def test_the_meanings_of_public_codes_are_those_of_the_standards_tables() -> None:
+    for row in CODES.values():
+        if "P" not in row.source.split() or row.name == "source_image":
+            continue  # TID 1601 says "Source" where the table says "Source (attribute)"
+        meanings = {
+            meaning for values in concepts.get(row.scheme, {}).values() for value, (meaning, _) in values.items() if value == row.value
+        }
+        assert row.meaning in meanings, row.name
+
+
+def test_the_names_that_bundles_use_are_there() -> None:
+    assert {"melanoma", "melanocytic_nevus", "basal_cell_carcinoma"} <= DIAGNOSES
+    assert {"skin_lesion", "skin"} <= REGIONS
+
+
+def test_an_unknown_name_is_refused_with_the_remedy() -> None:
+    with pytest.raises(KeyError, match="add a row with a verified source"):
+        code("cutaneous_horn")
+
+
+@pytest.mark.parametrize("name", sorted(DIAGNOSES))
+def test_a_probability_has_a_private_name_that_fits(name: str) -> None:
+    row = probability_name(code(name))
+    assert row.scheme == "99DERMPACS"
+    assert len(row.value) <= 16
+    assert row.meaning == code(name).short
