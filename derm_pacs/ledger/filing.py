@@ -116,8 +116,7 @@ def file_record(
             Instance.sha256 == given.sha256,
         )
     ).one_or_none()
-    was_filed = record.next <= position(tx, record.place.listener)
-    if known is not None and (known.current or was_filed):
+    if known is not None and (known.current or record.next <= position(tx, record.place.listener)):
         is_image = known.role in cases.MEMBERS
         return Filed(
             case_id=known.case_id, instance_id=known.id, role=known.role,
