@@ -1,6 +1,8 @@
 """A running listener, data sets, and senders that send exactly the bytes given."""
 
+import queue
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
@@ -72,14 +74,21 @@ def store_bytes(
     request.Priority = 2
     request.DataSet = None if data is None else BytesIO(data)
     assert context.context_id is not None
-    association._reactor_checkpoint.clear()
+    # The response is caught where it comes in: pynetdicom's own way of waiting for it can lose it to the association's
+    # thread on a busy machine.
+    responses: queue.Queue[Dataset] = queue.Queue()
+    caught = (evt.EVT_DIMSE_RECV, lambda event: responses.put(event.message.command_set))
+    association.bind(*caught)
     association.dimse.send_msg(request, context.context_id)
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
     answered = Dataset()
-    if isinstance(response, C_STORE) and response.Status is not None:
-        answered.Status = response.Status
-        answered.ErrorComment = response.ErrorComment or ""
+    deadline = time.monotonic() + 60
+    while association.is_established and time.monotonic() < deadline:
+        try:
+            answered = responses.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        break
+    association.unbind(*caught)
     return answered
 
 
