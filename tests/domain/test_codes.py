@@ -1,7 +1,9 @@
 """The code table: every row can be written, is unique, and says where it comes from."""
 
+from typing import Any
+
 import pytest
-from pydicom.sr._concepts_dict import concepts
+from pydicom.sr._concepts_dict import concepts as _concepts
 
 from derm_pacs.domain.codes import CODES, DIAGNOSES, REGIONS, Code, code, has_valid_check_digit, probability_name
 
@@ -34,6 +36,9 @@ def test_no_code_stands_twice() -> None:
 def test_no_two_diagnoses_read_alike_beside_a_contour() -> None:
     shorts = [code(name).short for name in DIAGNOSES]
     assert all(shorts) and len(shorts) == len(set(shorts))
+
+
+concepts: dict[str, Any] = dict(_concepts)
 
 
 def test_the_meanings_of_public_codes_are_those_of_the_standards_tables() -> None:

@@ -191,7 +191,16 @@ def identity(revision: int = 1, predecessors: tuple[Reference, ...] = (), **othe
     return Identity(**(values | other))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kit() -> ModuleType:
     """All of the above, for tests beside this file."""
     return sys.modules[__name__]
+
+
+def skin_of_back(side: str = "7771000") -> dict[str, Any]:
+    """Attributes of an image of the left side of the back."""
+    region, modifier = Dataset(), Dataset()
+    region.CodeValue, region.CodingSchemeDesignator, region.CodeMeaning = "66643007", "SCT", "Skin of back"
+    modifier.CodeValue, modifier.CodingSchemeDesignator, modifier.CodeMeaning = side, "SCT", "Left"
+    region.AnatomicRegionModifierSequence = [modifier]
+    return {"AnatomicRegionSequence": [region]}

@@ -1,0 +1,209 @@
+"""What the full report says of a case, read back from its bytes."""
+
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.findings import CaseFindings, Mask, Refusal
+from derm_pacs.domain.reasons import REASONS
+from derm_pacs.results import readback
+from derm_pacs.results.check import check
+from derm_pacs.results.compose import compose
+
+
+def composed(kit: Any, case: CaseFindings, *sources: Any) -> tuple[Composed, ...]:
+    parts = {one.uid: one.part10 for one in sources}
+    objects = compose(case, parts, kit.identity())
+    check(objects, case, parts)
+    return objects
+
+
+def report_of(objects: tuple[Composed, ...]) -> pydicom.Dataset:
+    return pydicom.dcmread(io.BytesIO(next(one.data for one in objects if one.form is Form.REPORT_SR)))
+
+
+def groups_of(objects: tuple[Composed, ...]) -> tuple[readback.ReadGroup, ...]:
+    return readback.groups(next(one.data for one in objects if one.form is Form.REPORT_SR))
+
+
+def text_of(dataset: pydicom.Dataset) -> str:
+    return "\n".join(str(element.value) for element in dataset.iterall() if element.keyword == "TextValue")
+
+
+def test_each_class_has_its_probability_and_the_positive_one_threshold_setter_and_call(kit: Any) -> None:
+    source = kit.Source()
+    objects = composed(kit, kit.whole_case([source]), source)
+    melanoma, nevus, lesion = groups_of(objects)
+    assert (melanoma.number("probability"), nevus.number("probability")) != (None, None)
+    assert [one.value for one in melanoma.numbers] == [0.873123, 0.5]
+    assert [one.value for one in nevus.numbers] == [0.126877]
+    assert (("CALL", "99DERMPACS"), ("372244006", "SCT")) in melanoma.evaluations
+    assert "threshold 0.5 set by bundle author" in melanoma.comment
+    assert lesion.seg == (objects[0].sop_instance_uid, 1)
+    said = text_of(report_of(objects))
+    for parameter in ("sha256=" + "b" * 64, "operating point=default: diagnosis.melanoma >= 0.5", "set by=bundle author", "mask threshold=0.5"):
+        assert parameter in said
+
+
+@pytest.mark.parametrize(("melanoma", "called"), [(0.5, "372244006"), (0.4999, "400096001"), (0.0, "400096001"), (1.0, "372244006")])
+def test_the_call_follows_from_the_threshold_in_force(kit: Any, melanoma: float, called: str) -> None:
+    source = kit.Source()
+    first = groups_of(composed(kit, kit.whole_case([source], melanoma), source))[0]
+    assert (("CALL", "99DERMPACS"), (called, "SCT")) in first.evaluations
+
+
+def test_without_a_pixel_size_areas_are_in_pixels_and_the_report_says_so(kit: Any) -> None:
+    source = kit.Source(attributes=kit.BASIC | {"PixelSpacing": [0.1, 0.1], "ImagerPixelSpacing": [0.1, 0.1]})
+    lesion = groups_of(composed(kit, kit.whole_case([source]), source))[-1]
+    area = lesion.number("area")
+    assert area is not None
+    assert (area.value, area.unit) == (np.count_nonzero(source.mask), "{pixels}")
+    assert "pixel size is unknown" in lesion.comment
+    assert "placeholder" in lesion.comment
+
+
+def test_with_a_calibrated_pixel_size_areas_are_in_millimetres_and_the_source_is_named(kit: Any) -> None:
+    source = kit.Source(attributes=kit.BASIC | {"PixelSpacing": [0.1, 0.2], "PixelSpacingCalibrationType": "GEOMETRY"})
+    lesion = groups_of(composed(kit, kit.whole_case([source]), source))[-1]
+    area = lesion.number("area")
+    assert area is not None
+    assert area.unit == "mm2"
+    assert area.value == pytest.approx(np.count_nonzero(source.mask) * 0.02, rel=1e-5)
+    assert "calibrated by GEOMETRY" in lesion.comment
+
+
+def test_an_empty_mask_makes_no_segmentation_and_the_report_says_that_nothing_was_found(kit: Any) -> None:
+    source = kit.Source()
+    nothing = kit.outlined(np.zeros_like(source.mask))
+    case = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [nothing]),))
+    objects = composed(kit, case, source)
+    assert [one.form for one in objects] == [Form.REPORT_SR]
+    (group,) = groups_of(objects)
+    area = group.number("area")
+    assert area is not None
+    assert area.value == 0.0
+    assert "no skin lesion was found" in group.comment
+
+
+@pytest.mark.parametrize("reason", sorted(code for code, one in REASONS.items() if one.dicom_code))
+def test_a_refusal_says_not_analysed_because_in_code_and_words(kit: Any, reason: str) -> None:
+    source = kit.Source()
+    case = CaseFindings(runs=(kit.CLASSIFIER,), findings=(source.finding("b" * 64, [Refusal(reason=reason, detail="12 of 30")]),))
+    objects = composed(kit, case, source)
+    (group,) = groups_of(objects)
+    assert (("NOT-ANALYSED", "99DERMPACS"), (REASONS[reason].dicom_code, "99DERMPACS")) in group.evaluations
+    assert "not analysed by melanoma_nevus_alexnet, because: " in group.comment
+    assert "12 of 30" in group.comment
+    poor = (("111101", "DCM"), ("110531", "DCM")) in group.evaluations
+    assert poor == reason.startswith(("poor_quality", "too_small"))
+
+
+def test_a_refusal_before_any_run_is_told_too(kit: Any) -> None:
+    source = kit.Source()
+    case = CaseFindings(runs=(), findings=(source.finding("", [Refusal(reason="no_route")]),))
+    (group,) = groups_of(composed(kit, case, source))
+    assert "not analysed, because: No route names a bundle" in group.comment
+
+
+def test_one_frame_refused_and_another_analysed_stand_side_by_side(kit: Any) -> None:
+    source = kit.Source(sop_class=kit.MULTI_FRAME_CAPTURE, frames=2)
+    case = CaseFindings(
+        runs=(kit.SEGMENTER,),
+        findings=(source.finding("a" * 64, [Refusal(reason="poor_quality_blur")], 1), source.finding("a" * 64, [kit.outlined(source.mask)], 2)),
+    )
+    first, second = groups_of(composed(kit, case, source))
+    assert (first.frame, second.frame) == (1, 2)
+    assert "frame 1" in first.comment
+
+
+def test_the_report_is_complete_preliminary_unverified_and_observed_by_the_installation(kit: Any) -> None:
+    source = kit.Source()
+    dataset = report_of(composed(kit, kit.whole_case([source]), source))
+    assert (dataset.CompletionFlag, dataset.PreliminaryFlag, dataset.VerificationFlag) == ("COMPLETE", "PRELIMINARY", "UNVERIFIED")
+    observers = {str(item.UID) for item in dataset.ContentSequence if item.ValueType == "UIDREF"}
+    assert observers == {"2.25.1234567"}
+
+
+def test_title_and_separate_containers_are_those_that_viewers_read(kit: Any) -> None:
+    source = kit.Source()
+    dataset = report_of(composed(kit, kit.whole_case([source]), source))
+    assert dataset.ConceptNameCodeSequence[0].CodeValue == "18748-4"
+    assert {str(one.value) for one in dataset.iterall() if one.keyword == "ContinuityOfContent"} == {"SEPARATE"}
+    library = [item for item in dataset.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "111028"]
+    assert len(library) == 1
+
+
+def test_research_use_and_synthetic_stand_in_the_text(kit: Any) -> None:
+    source = kit.Source()
+    said = text_of(report_of(composed(kit, kit.whole_case([source]), source)))
+    assert "AI result, research use, not for primary diagnosis." in said
+    assert "SYNTHETIC" in said
+
+
+def test_site_side_and_lesion_are_the_images_own(kit: Any) -> None:
+    attributes = kit.BASIC | kit.skin_of_back() | {"TrackingUID": "1.2.3.4.5", "TrackingID": "mole 7"}
+    source = kit.Source(attributes=attributes)
+    objects = composed(kit, kit.whole_case([source]), source)
+    assert {(one.tracking_uid, one.tracking_identifier) for one in groups_of(objects)} == {("1.2.3.4.5", "mole 7")}
+    text = report_of(objects).to_json()
+    assert "66643007" in text
+    assert '"7771000"' in text
+
+
+def test_two_images_of_one_lesion_share_its_number_and_two_lesions_do_not(kit: Any) -> None:
+    own = kit.BASIC | {"TrackingUID": "1.2.3.4.5"}
+    sources = [kit.Source(attributes=own), kit.Source(number=2, attributes=own), kit.Source(number=3)]
+    groups = groups_of(composed(kit, kit.whole_case(sources), *sources))
+    assert [one.tracking_identifier for one in groups[::3]] == ["Lesion 1", "Lesion 1", "Lesion 2"]
+
+
+def test_a_derived_lesion_keeps_its_name_in_a_later_revision(kit: Any) -> None:
+    source = kit.Source()
+    parts = {source.uid: source.part10}
+    uids = set()
+    for revision in (1, 2):
+        objects = compose(kit.whole_case([source]), parts, kit.identity(revision=revision))
+        uids |= {one.tracking_uid for one in groups_of(objects)}
+    assert len(uids) == 1
+
+
+def test_every_reason_that_a_report_can_carry_fits_its_code(kit: Any) -> None:
+    for reason in REASONS.values():
+        if reason.dicom_code:
+            assert re.fullmatch(r"[A-Z-]{1,16}", reason.dicom_code)
+            assert len(reason.sentence) <= 65
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    melanoma=st.floats(0, 1), threshold=st.floats(0, 1), mask=arrays(np.bool_, (9, 11)),
+    spacing=st.one_of(st.none(), st.tuples(st.floats(0.001, 2), st.floats(0.001, 2))),
+)
+def test_whatever_was_found_is_what_can_be_read_back(
+    kit: Any, melanoma: float, threshold: float, mask: Mask, spacing: tuple[float, float] | None
+) -> None:
+    calibrated = {"PixelSpacing": [round(one, 6) for one in spacing], "PixelSpacingCalibrationType": "FIDUCIAL"} if spacing else {}
+    source = kit.Source(rows=9, columns=11, attributes=kit.BASIC | calibrated)
+    point = replace(kit.CLASSIFIER.operating_points[0], threshold=threshold)
+    classifier = replace(kit.CLASSIFIER, operating_points=(point,))
+    case = CaseFindings(
+        runs=(kit.SEGMENTER, classifier),
+        findings=(source.finding("a" * 64, [kit.outlined(mask)]), source.finding("b" * 64, [kit.diagnosis(melanoma)])),
+    )
+    objects = composed(kit, case, source)  # our own check compares every figure
+    first, second, lesion = groups_of(objects)
+    assert first.numbers[0].value == pytest.approx(melanoma, abs=6e-7)
+    assert first.numbers[1].value == pytest.approx(threshold, abs=6e-7)
+    assert second.numbers[0].value == pytest.approx(1 - melanoma, abs=6e-7)
+    pixels = int(np.count_nonzero(mask))
+    factor = calibrated["PixelSpacing"][0] * calibrated["PixelSpacing"][1] if spacing else 1.0
+    assert lesion.numbers[0].value == pytest.approx(pixels * factor, rel=1e-5)
