@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +52,7 @@ def test_a_secret_that_cannot_be_read_is_told_when_the_settings_are_read(tmp_pat
         read(file)
 
 
+@hypothesis.settings(deadline=None)  # a busy machine is no failure
 @given(SECRET)
 def test_the_password_reaches_the_driver_escaped_and_is_masked_for_people(secret: str) -> None:
     url = secrets.with_password("postgresql://derm@db:5432/derm?sslmode=require", f"{secret}/@:?#")
@@ -58,6 +60,7 @@ def test_the_password_reaches_the_driver_escaped_and_is_masked_for_people(secret
     assert secret in url
 
 
+@hypothesis.settings(deadline=None)  # a busy machine is no failure
 @given(SECRET)
 def test_no_output_of_the_settings_holds_the_secret(secret: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -68,6 +71,7 @@ def test_no_output_of_the_settings_holds_the_secret(secret: str) -> None:
             assert secret not in shown
 
 
+@hypothesis.settings(deadline=None)  # a busy machine is no failure
 @given(SECRET, st.sampled_from([
     "postgresql://derm:{}@db/derm", "postgresql://db/derm?password={}", "postgresql://derm:{}@[db/derm",
     "postgresql://derm:{}@db:x/derm", "http://u:{}@x", "{}",

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ def settings(draw: st.DrawFn) -> Settings:
     )
 
 
+@hypothesis.settings(deadline=None)  # a busy machine is no failure
 @given(settings(), st.booleans())
 def test_what_is_written_reads_back_as_the_same(one: Settings, commented: bool) -> None:
     assert parse(tomllib.loads(to_toml(one, commented=commented)), "x") == one
