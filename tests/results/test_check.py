@@ -1,0 +1,137 @@
+"""The last look: whatever is changed in a composed object after the fact is found and named."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom import Dataset
+
+from derm_pacs.domain.composed import Composed
+from derm_pacs.domain.errors import Defect
+from derm_pacs.domain.findings import CaseFindings
+from derm_pacs.domain.reasons import RESULT_INVALID
+from derm_pacs.results.check import check
+from derm_pacs.results.compose import compose
+
+SEG, OVERLAY, REPORT = 0, 1, 2
+
+
+def first_number(dataset: Dataset) -> Dataset:
+    def walk(item: Dataset) -> list[Dataset]:
+        return [item] * (item.get("ValueType") == "NUM") + [one for child in item.get("ContentSequence") or [] for one in walk(child)]
+
+    measured: Dataset = walk(dataset)[0].MeasuredValueSequence[0]
+    return measured
+
+
+def other_patient(dataset: Dataset) -> None:
+    dataset.PatientID = "P-2"
+
+
+def other_name(dataset: Dataset) -> None:
+    dataset.PatientName = "Another^One"
+
+
+def other_study(dataset: Dataset) -> None:
+    dataset.StudyInstanceUID = "1.2.3.4"
+
+
+def other_number(dataset: Dataset) -> None:
+    first_number(dataset).NumericValue = "0.5555"
+
+
+def other_reference(dataset: Dataset) -> None:
+    dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.9"
+
+
+def illegal_value(dataset: Dataset) -> None:
+    dataset.add_new("ManufacturerModelName", "LO", "m" * 70)
+
+
+def illegal_uid(dataset: Dataset) -> None:
+    dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = "1.02.3"
+
+
+def one_pixel(dataset: Dataset) -> None:
+    dataset.PixelData = bytes([dataset.PixelData[0] ^ 1]) + dataset.PixelData[1:]
+
+
+def no_words(dataset: Dataset) -> None:
+    dataset.SeriesDescription = "Report"
+
+
+def no_mark(dataset: Dataset) -> None:
+    del dataset.ContributingEquipmentSequence
+
+
+CHANGES: list[tuple[int, Callable[[Dataset], None], str]] = [
+    (SEG, other_patient, "PatientID is not the source's"),
+    (REPORT, other_name, "PatientName is not the source's"),
+    (OVERLAY, other_study, "StudyInstanceUID is not the source's"),
+    (REPORT, other_number, "does not say what was found"),
+    (OVERLAY, other_number, "is not the finding's"),
+    (REPORT, other_reference, "neither a source image nor made with it"),
+    (SEG, illegal_value, "ManufacturerModelName"),
+    (SEG, illegal_uid, "DimensionOrganizationUID is no legal UID"),
+    (SEG, one_pixel, "does not hold the masks"),
+    (REPORT, no_words, "does not say research use"),
+    (SEG, no_mark, "does not name us"),
+]
+
+
+@pytest.fixture(scope="module")
+def whole(kit: Any) -> tuple[tuple[Composed, ...], CaseFindings, dict[str, bytes]]:
+    source = kit.Source()
+    case = kit.whole_case([source])
+    sources = {source.uid: source.part10}
+    return compose(case, sources, kit.identity()), case, sources
+
+
+def changed(one: Composed, change: Callable[[Dataset], None]) -> Composed:
+    dataset = pydicom.dcmread(io.BytesIO(one.data))
+    change(dataset)
+    with io.BytesIO() as buffer:
+        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+        data = buffer.getvalue()
+    return replace(one, data=data, sha256=hashlib.sha256(data).hexdigest())
+
+
+def test_what_compose_makes_passes(whole: Any) -> None:
+    check(*whole)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("which", "change", "said"), CHANGES, ids=lambda one: getattr(one, "__name__", str(one)))
+def test_a_changed_object_is_found_and_named(whole: Any, which: int, change: Callable[[Dataset], None], said: str) -> None:
+    objects, case, sources = whole
+    wrong = [changed(one, change) if number == which else one for number, one in enumerate(objects)]
+    with pytest.raises(Defect) as caught:
+        check(wrong, case, sources)
+    assert caught.value.reason is RESULT_INVALID
+    assert said in caught.value.detail
+    assert "Muster" not in caught.value.detail
+
+
+def test_other_findings_than_those_composed_are_found(kit: Any, whole: Any) -> None:
+    objects, _, sources = whole
+    with pytest.raises(Defect, match="does not say what was found"):
+        check(objects, kit.whole_case([kit.Source()], melanoma=0.8741), sources)
+
+
+def test_a_missing_object_is_found(whole: Any) -> None:
+    objects, case, sources = whole
+    for number in range(3):
+        with pytest.raises(Defect):
+            check([one for each, one in enumerate(objects) if each != number], case, sources)
+
+
+def test_bytes_that_are_not_those_announced_are_found(whole: Any) -> None:
+    objects, case, sources = whole
+    with pytest.raises(Defect, match="SHA-256"):
+        check([replace(objects[0], sha256="0" * 64), *objects[1:]], case, sources)
+    with pytest.raises(Defect, match="announced"):
+        check([replace(objects[0], series_instance_uid="1.2"), *objects[1:]], case, sources)
