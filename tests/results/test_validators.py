@@ -25,6 +25,8 @@ FALSE_ERRORS = {
     "Shall not be present for Referenced SOP Class that is not multi-frame",
 }
 FALSE_DSRDUMP = {
+    # DCMTK 3.6.7 does not know the class of confocal images (--invalid-item-value makes it read on)
+    "W: Invalid or unknown image SOP class referenced from IMAGE content item",
     # DCMTK 3.6.7 cannot check the characters of UTF-8 values; nothing is wrong with them
     "W: The VR checker does not support this Specific Character Set: ISO_IR 192",
 }
@@ -77,7 +79,7 @@ def told_by(program: str, *arguments: str | Path) -> str:
     path = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
     if path is None:
         pytest.skip(f"{program} is not installed (apt-get install dicom3tools dcmtk, pip install dcmqi)")
-    done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([path, *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False)
     return done.stdout + done.stderr
 
 
@@ -93,7 +95,9 @@ def test_dciodvfy_reports_no_error(study: Study) -> None:
 
 
 def test_dcentvfy_finds_one_patient_and_study(study: Study) -> None:
-    said = told_by("dcentvfy", *(study.file(one) for one in study.objects), study.source_file).splitlines()
+    # the tool of 2022 does not know the confocal class, so there only our objects are compared with one another
+    source = [] if study.source.sop_class.endswith("77.1.8") else [study.source_file]
+    said = told_by("dcentvfy", *(study.file(one) for one in study.objects), *source).splitlines()
     # the tool counts Accession Number to the series of an image and to the study of a report
     assert [line for line in said if line.strip() and "<AccessionNumber> IE <Study> versus <Series>" not in line] == []
 
