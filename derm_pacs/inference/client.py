@@ -219,6 +219,11 @@ class _Process:
         try:
             with theirs:
                 self.child = _spawn(theirs.fileno(), errors)
+        except OSError as error:
+            os.close(errors)
+            self.channel.close()
+            raise Defect(RUNNER_FAILED, f"{name} does not start: {error}") from error
+        try:
             greeting = self._greet(order)
             if isinstance(greeting, Failed):
                 raise Defect(RUNNER_FAILED, f"{name}: {greeting.detail}")

@@ -228,6 +228,12 @@ def test_the_caller_is_asked_before_each_start(tiny_bundle: Bundle) -> None:
     assert never.pid is None
 
 
+def test_a_program_that_cannot_be_started_is_told(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PROGRAM", ("/nonexistent/python",))
+    with runner_for(tiny_bundle) as never, pytest.raises(Defect, match=r"does not start: .*/nonexistent/python"):
+        never.start()
+
+
 # Programs that stand in for a runner that a bundle has taken over.
 _SPEAK = (
     "import json, os, socket, sys\n"
