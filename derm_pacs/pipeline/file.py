@@ -1,10 +1,12 @@
 """File: what the listeners have put into the spool becomes rows of the ledger, and the jobs that follow from it."""
 
+import heapq
+import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -26,19 +28,20 @@ _BATCH_RECORDS = 64
 _BATCH_BYTES = 64_000_000
 _IDLE_SECONDS = 0.2
 _AWAY_SECONDS = 1.0
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records that are filed in one transaction."""
+    """Records of all listeners in the order of their receipt, filed in one transaction."""
 
     records: tuple[tuple[SpooledRecord, bytes], ...]
-    next: Position
-    """Where reading goes on."""
+    next: Mapping[str, Position]
+    """Where reading goes on, by listener."""
     drained: bool
-    """Whether the spool's present end was reached."""
-    damaged: DamagedRecord | None
-    """The damaged place that ended the batch."""
+    """Whether the present end of every listener's spool was reached."""
+    damaged: tuple[tuple[str, DamagedRecord], ...]
+    """Damaged places that were passed over, with their listener."""
 
 
 def run(settings: Settings, database: Database, stop: threading.Event) -> None:
@@ -47,59 +50,85 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         try:
             facility_id = database.transaction(lambda tx: filing.ensure_facility(tx, settings.facility))
             while not stop.is_set():
-                if not sum(file_new(settings, database, facility_id, name) for name in _listeners(settings, database)):
+                if not file_new(settings, database, facility_id):
                     stop.wait(_IDLE_SECONDS)
         except Transient as error:
             _LOG.warning("filing waits: %s", error)
             stop.wait(_AWAY_SECONDS)
 
 
-def _listeners(settings: Settings, database: Database) -> list[str]:
-    """Return the listeners that have a spool, or had one: a position that stands still would keep studies open."""
-    folders = {path.name for path in settings.spool_dir.iterdir()} if settings.spool_dir.is_dir() else set()
-    return sorted(folders | set(database.transaction(retention.listeners)))
-
-
 def file_new(
-    settings: Settings, database: Database, facility_id: int, listener: str, *, now: Callable[[], datetime] = utc_now
+    settings: Settings, database: Database, facility_id: int, *, now: Callable[[], datetime] = utc_now
 ) -> int:
-    """File the next batch of a listener's spool; returns how many records it held."""
+    """File the next batch of what the listeners have received; returns how many records it held.
+
+    Listeners are read side by side, by time of receipt: a ledger that is filed again from the beginning sees the
+    images of a study in the order in which they came, whichever process took them.
+    """
     started = now()
-    position = database.transaction(lambda tx: filing.position(tx, listener))
-    batch = _read(settings.spool_dir, listener, position)
+    positions = database.transaction(lambda tx: _positions(tx, settings))
+    batch = _read(settings.spool_dir, positions)
 
     def work(tx: Session) -> None:
         for record, payload in batch.records:
             _file_one(tx, record, payload, settings=settings, facility_id=facility_id, now=now())
-        if batch.damaged is not None:
-            faults.open(tx, f"spool:{listener}:{position.segment}", SPOOL_MISSING, batch.damaged.detail, now())
-        filing.advance(tx, listener, batch.next, started if batch.drained else None)
+        for listener, damage in batch.damaged:
+            place = damage.position
+            faults.open(tx, f"spool:{listener}:{place.segment}:{place.offset}", SPOOL_MISSING, damage.detail, now())
+        for listener, position in batch.next.items():
+            filing.advance(tx, listener, position, started if batch.drained else None)
 
     database.transaction(work)
-    return len(batch.records) + (batch.damaged is not None)
+    return len(batch.records) + len(batch.damaged)
 
 
-def _read(spool_dir: Path, listener: str, position: Position) -> Batch:
+def _positions(tx: Session, settings: Settings) -> dict[str, Position]:
+    """Return where each listener stands that has a spool, or had one: one that stands still would keep studies open."""
+    folders = {path.name for path in settings.spool_dir.iterdir() if path.is_dir()} if settings.spool_dir.is_dir() else set()
+    return {name: filing.position(tx, name) for name in sorted(folders | retention.listeners(tx))}
+
+
+def _stream(spool_dir: Path, listener: str, position: Position) -> Iterator[SpooledRecord | DamagedRecord]:
+    """Yield a listener's records behind a position; a damaged place is one of what is yielded, and reading goes on."""
+    while True:
+        try:
+            yield from read.records(spool_dir / listener, position)
+        except DamagedRecord as damage:
+            yield damage
+            position = damage.next
+        else:
+            return
+
+
+def _read(spool_dir: Path, positions: Mapping[str, Position]) -> Batch:
     """Read a batch and bring it to stable storage: nothing is filed that a power loss could take."""
     found: list[tuple[SpooledRecord, bytes]] = []
-    at = position
+    damaged: list[tuple[str, DamagedRecord]] = []
+    at = dict(positions)
     size = 0
-    damaged: DamagedRecord | None = None
     drained = True
-    try:
-        for record in read.records(spool_dir / listener, position):
-            if len(found) >= _BATCH_RECORDS or (found and size + record.place.length > _BATCH_BYTES):
-                drained = False
-                break
-            found.append((record, read.payload(spool_dir, record.place)))
-            size += record.place.length
-            at = record.next
-    except DamagedRecord as error:
-        damaged, at, drained = error, error.next, False
-    for segment in sorted({record.place.segment for record, _ in found}):
-        end = max(record.next.offset for record, _ in found if record.next.segment == segment)
-        read.sync(spool_dir / listener, segment, end=end)
-    return Batch(records=tuple(found), next=at, drained=drained, damaged=damaged)
+    streams = (
+        zip(itertools.repeat(name), _stream(spool_dir, name, position), strict=False) for name, position in positions.items()
+    )
+    for listener, item in heapq.merge(*streams, key=_received):
+        if len(found) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
+            drained = False
+            break
+        if isinstance(item, DamagedRecord):
+            damaged.append((listener, item))
+        else:
+            found.append((item, read.payload(spool_dir, item.place)))
+            size += item.place.length
+        at[listener] = item.next
+    for listener, segment in sorted({(record.place.listener, record.place.segment) for record, _ in found}):
+        ends = [r.next.offset for r, _ in found if (r.place.listener, r.next.segment) == (listener, segment)]
+        read.sync(spool_dir / listener, segment, end=max(ends, default=0))
+    return Batch(records=tuple(found), next=at, drained=drained, damaged=tuple(damaged))
+
+
+def _received(entry: tuple[str, SpooledRecord | DamagedRecord]) -> datetime:
+    _, item = entry
+    return _BEFORE_ALL if isinstance(item, DamagedRecord) else item.header.received_at
 
 
 def _file_one(

@@ -169,8 +169,8 @@ class Hospital:
                 [sys.executable, "-m", "derm_pacs", "serve", "--config", str(self.config)],
                 stdout=log, stderr=log, env=self._environment,
             )
-        wait_for("the service answers", self._answers_while_running, within=60)
-        wait_for("all processes run", lambda: self.processes() or None, within=60)
+        wait_for("the service answers", self._answers_while_running, within=180)
+        wait_for("all processes run", lambda: self.processes() or None, within=180)
 
     def _answers_while_running(self) -> bool | None:
         assert self._service is not None
@@ -230,9 +230,10 @@ class Hospital:
     def install_bundles(self) -> None:
         """Install and activate the bundles through the product's own commands."""
         for name, folder in self.bundles.items():
+            version = json.loads((folder / "configs" / "serving.json").read_text())["version"]
             for command in (
                 ("bundles", "install", str(folder), "--actor", "tester", "--reason", "acceptance"),
-                ("bundles", "activate", name, "--actor", "tester", "--reason", "acceptance"),
+                ("bundles", "activate", name, version, "--actor", "tester", "--reason", "acceptance"),
             ):
                 done = self.cli(*command)
                 assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

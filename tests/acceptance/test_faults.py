@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from psycopg import sql
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.study import InstanceRole
@@ -113,7 +114,7 @@ def test_a_class_that_is_never_analysed_is_refused_at_negotiation(hospital: Hosp
 
 def test_a_class_without_a_route_ends_rejected_and_says_so(hospital: Hospital) -> None:
     image = copy.deepcopy(studies.drawn(studies.new_study()))
-    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
     study = str(image.StudyInstanceUID)
     assert hospital.send([image]) == [0]
     story = hospital.wait_for_end(study)

@@ -11,9 +11,10 @@ import pytest
 from derm_pacs.domain.case import State
 from derm_pacs.domain.composed import Form
 from derm_pacs.ledger.reading import CaseStory
-from derm_pacs.samples.wrap import Kind
+from derm_pacs.samples.wrap import Kind, wrap
 from tests.acceptance import studies
 from tests.acceptance.hospital import Hospital, as_bytes, wait_for
+from tests.conftest import shared_data
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
@@ -99,10 +100,10 @@ def test_real_dermoscopic_images_come_back_with_the_ledgers_numbers(hospital: Ho
 
 
 def test_full_resolution_images_come_back(hospital: Hospital) -> None:
-    paths = sorted((studies.shared_data() / "images" / "full").iterdir(), key=lambda path: -path.stat().st_size)
+    paths = sorted((shared_data() / "images" / "full").iterdir(), key=lambda path: -path.stat().st_size)
     largest, another = paths[0], paths[len(paths) // 2]
     for path in (largest, another):
-        image = studies.wrap(path, Kind.DERMOSCOPIC, studies.label(studies.new_study(), synthetic=False))
+        image = wrap(path, Kind.DERMOSCOPIC, studies.label(studies.new_study(), synthetic=False))
         hospital.put_into_pacs([image])
         hospital.orthanc.send_study(str(image.StudyInstanceUID), "derm")
         story = hospital.wait_for_end(str(image.StudyInstanceUID), within=240)
