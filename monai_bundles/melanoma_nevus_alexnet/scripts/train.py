@@ -33,7 +33,7 @@ class Settings:
 
     seed: int = 8
     side: int = 224
-    teacher_side: int = 192
+    teacher_side: int = 160
     cache_side: int = 256
     rank: int = 192  # of the two hidden fully connected layers
     dropout: float = 0.3

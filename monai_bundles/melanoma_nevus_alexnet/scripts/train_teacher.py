@@ -31,9 +31,9 @@ class Settings:
     """Everything that decides the result, beside the data."""
 
     seed: int = 8
-    side: int = 192
+    side: int = 160
     cache_side: int = 256
-    epochs: int = 5
+    epochs: int = 6
     batch: int = 16
     encoder_rate: float = 4e-4
     head_rate: float = 2e-3
