@@ -66,7 +66,7 @@ def test_without_a_pixel_size_areas_are_in_pixels_and_the_report_says_so(kit: An
     lesion = groups_of(composed(kit, kit.whole_case([source]), source))[-1]
     area = lesion.number("area")
     assert area is not None
-    assert (area.value, area.unit) == (np.count_nonzero(source.mask), "{pixels}")
+    assert (area.value, area.unit) == (float(np.count_nonzero(source.mask)), "{pixels}")
     assert "pixel size is unknown" in lesion.comment
     assert "placeholder" in lesion.comment
 
@@ -191,7 +191,7 @@ def test_every_reason_that_a_report_can_carry_fits_its_code(kit: Any) -> None:
 def test_whatever_was_found_is_what_can_be_read_back(
     kit: Any, melanoma: float, threshold: float, mask: Mask, spacing: tuple[float, float] | None
 ) -> None:
-    calibrated = {"PixelSpacing": [round(one, 6) for one in spacing], "PixelSpacingCalibrationType": "FIDUCIAL"} if spacing else {}
+    calibrated: dict[str, Any] = {"PixelSpacing": [round(one, 6) for one in spacing], "PixelSpacingCalibrationType": "FIDUCIAL"} if spacing else {}
     source = kit.Source(rows=9, columns=11, attributes=kit.BASIC | calibrated)
     point = replace(kit.CLASSIFIER.operating_points[0], threshold=threshold)
     classifier = replace(kit.CLASSIFIER, operating_points=(point,))
