@@ -1,7 +1,9 @@
 """`derm-pacs demo`: the whole way of a study, shown with a real PACS."""
 
+import signal
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Never
 
 import typer
 from rich.console import Console
@@ -20,6 +22,10 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where demo.json
 Bundles = Annotated[Path, typer.Option("--bundles", metavar="DIR", show_default="monai_bundles of the repository", help="Folder of the bundles' folders.")]
 
 
+def _end(number: int, _frame: FrameType | None) -> Never:
+    raise SystemExit(128 + number)
+
+
 def demo(
     images: Images = None,
     kind: PictureKind = Kind.DERMOSCOPIC,
@@ -36,6 +42,7 @@ def demo(
         derm-pacs demo
         derm-pacs demo --images ~/pictures --kind clinical
     """
+    signal.signal(signal.SIGTERM, _end)  # so that what was started is stopped then too
     console = Console()
     try:
         accounts = demonstrate(Wanted(out=out.absolute(), bundles=bundles, images=images, kind=kind), console)
