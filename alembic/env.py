@@ -1,8 +1,8 @@
 """Runs the migrations on one connection, in one transaction: a failing migration leaves nothing behind."""
 
+from alembic import context
 from sqlalchemy import create_engine, make_url, pool, text
 
-from alembic import context
 from derm_pacs.ledger.tables import Base
 
 MIGRATION_LOCK = 4_715_001  # of pg_advisory_xact_lock: two programs started at once migrate one after the other

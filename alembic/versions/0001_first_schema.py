@@ -7,9 +7,8 @@ program says later.
 from pathlib import Path
 
 import sqlalchemy as sa
-from procrastinate.schema import SchemaManager
-
 from alembic import op
+from procrastinate.schema import SchemaManager
 
 revision = "0001"
 down_revision = None

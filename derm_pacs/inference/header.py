@@ -98,7 +98,7 @@ def _count(dataset: Dataset, keyword: str, tag: str, *, most: int, default: int 
             return default
         raise ValueError(f"{keyword} ({tag}) is missing")
     if isinstance(value, str) or not isinstance(value, int):
-        raise ValueError(f"{keyword} ({tag}) is not one whole number")  # noqa: TRY004 the file is wrong, not the caller
+        raise ValueError(f"{keyword} ({tag}) is not one whole number")
     if not 1 <= value <= most:
         raise ValueError(f"{keyword} ({tag}) is {value}, not 1 to {most}")
     return int(value)

@@ -5,12 +5,11 @@ Procrastinate's tables are part of the migrations, so this is the only step befo
 
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, pool
-
-from alembic import command
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
 

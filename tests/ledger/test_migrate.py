@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.config import Config
 from procrastinate.schema import SchemaManager
 from sqlalchemy import create_engine, make_url
 
-from alembic import command
 from derm_pacs.domain.case import TRANSITIONS
 from derm_pacs.ledger import migrate
 from derm_pacs.ledger.migrate import SchemaError
