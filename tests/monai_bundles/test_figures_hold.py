@@ -35,5 +35,6 @@ def test_the_mask_covers_every_eighth_val_image_as_at_release() -> None:
         drawn, truth = bundle.mask(read_rgb(row.image)), read_mask(row.mask) > 0
         found.append((drawn & truth).sum() / (drawn | truth).sum())
     assert len(found) == 54
-    # a part of 54 images wanders by about two standard errors (0.02 each) around the whole
+    assert abs(float(np.mean(found)) - 0.8548) < 0.003  # this part of the images, measured at release
+    # and the card's figure of all 432, from which a part of 54 wanders by two standard errors of 0.02
     assert abs(float(np.mean(found)) - released("skin_lesion_deeplabv3plus", "jaccard")) < 0.04

@@ -92,7 +92,8 @@ def main() -> None:
     views = ViewSettings(height=settings.side, width=settings.side, zoom=(0.85, 1.5), squash=1.25, shift=0.12)
     for epoch in range(first, settings.epochs):
         began = time.monotonic()
-        # one generator for each epoch, so that a resumed run draws what an unbroken one draws
+        # seeded anew for each epoch, so that a resumed run draws what an unbroken one draws
+        torch.manual_seed(settings.seed * 1000 + epoch)
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         network.train()
         order = torch.randperm(len(train_rows), generator=generator)

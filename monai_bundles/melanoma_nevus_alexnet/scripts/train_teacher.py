@@ -91,7 +91,8 @@ def main() -> None:
     views = ViewSettings(height=settings.side, width=settings.side, zoom=(0.85, 1.6), squash=1.3, shift=0.15)
     for epoch in range(first, settings.epochs):
         began = time.monotonic()
-        # one generator for each epoch, so that a resumed run draws what an unbroken one draws
+        # seeded anew for each epoch, so that a resumed run draws what an unbroken one draws
+        torch.manual_seed(settings.seed * 1000 + epoch)
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         network.train()
         # the encoder up to stride 4 stays as ImageNet left it: a third of the time saved

@@ -93,7 +93,8 @@ def main() -> None:
             shift=0.25,
         )
         began = time.monotonic()
-        # one generator for each epoch, so that a resumed run draws what an unbroken one draws
+        # seeded anew for each epoch, so that a resumed run draws what an unbroken one draws
+        torch.manual_seed(settings.seed * 1000 + epoch)
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         network.train()
         if epoch >= settings.early_epochs:
