@@ -43,7 +43,7 @@ def demo(
         derm-pacs demo --images ~/pictures --kind clinical
     """
     signal.signal(signal.SIGTERM, _end)  # so that what was started is stopped then too
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     try:
         accounts = demonstrate(Wanted(out=out.absolute(), bundles=bundles, images=images, kind=kind), console)
     except DemonstrationError as error:
