@@ -1,8 +1,10 @@
 """The overlay SR: contours with a few figures in per cent beside them, in the one form that OHIF draws.
 
-Each group has a region of its own, a short identifier of ours, and at most five figures, never an exact zero.
+Each group has a region of its own, a short identifier of ours, and at most five figures, never an exact zero. No two
+groups have one tracking UID: OHIF takes such groups for one and shows the figures of all beside the contour of each.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from highdicom.sr import (
@@ -17,6 +19,7 @@ from highdicom.sr import (
 
 from derm_pacs.domain.codes import Code, code, probability_name
 from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.identifiers import derived_uid
 from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, Region
 from derm_pacs.results.coded import concept
 from derm_pacs.results.contour import outline
@@ -43,7 +46,11 @@ def compose(arrangement: Arrangement, naming: Naming) -> Composed | None:
     outlined = [(frame, region) for frame in arrangement.frames for region in outlined_regions(frame)]
     if not outlined:
         return None
-    groups = [_group(frame, region) for frame, region in outlined]
+    uses = Counter(frame.lesion.tracking_uid for frame, _ in outlined)
+    groups = [
+        _group(frame, region, _tracking_uid(frame, region, alone=uses[frame.lesion.tracking_uid] == 1))
+        for frame, region in outlined
+    ]
     images = list({frame.image.uid: frame.image for frame, _ in outlined}.values())
     content = report(groups, "imaging_measurement_report", naming)
     return document(content, Form.OVERLAY_SR, naming, arrangement=arrangement, images=images, segs=[])
@@ -77,9 +84,19 @@ def _probabilities(one: Classified) -> list[Figure]:
     ]
 
 
-def _group(frame: Frame, region: Region) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+def _tracking_uid(frame: Frame, region: Region, *, alone: bool) -> str:
+    """Return the lesion's tracking UID where only one contour has it, else one of the contour's own.
+
+    Which contours are one lesion, the report says.
+    """
+    lesion = frame.lesion.tracking_uid
+    contour = (frame.image.uid, str(frame.number), region.run.bundle.content_hash, region.segmentation.output)
+    return lesion if alone else derived_uid(["contour", lesion, *contour])
+
+
+def _group(frame: Frame, region: Region, tracking_uid: str) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=frame.lesion.tracking_uid, identifier=frame.lesion.label),
+        tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=frame.lesion.label),
         referenced_region=ImageRegion(
             graphic_type=GraphicTypeValues.POLYLINE,
             graphic_data=outline(region.segmentation.mask),

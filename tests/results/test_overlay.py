@@ -94,6 +94,14 @@ def test_a_frame_of_many_is_named(kit: Any) -> None:
     assert "ReferencedFrameNumber" not in region.ContentSequence[0].ReferencedSOPSequence[0]
 
 
+def test_no_two_contours_have_one_tracking_uid_because_viewers_would_mix_their_figures(kit: Any) -> None:
+    own = kit.BASIC | {"TrackingUID": "1.2.3"}
+    sources = [kit.Source(sop_class=kit.MULTI_FRAME_CAPTURE, frames=2, attributes=own), kit.Source(number=2, attributes=own), kit.Source(number=3)]
+    groups = readback.groups(overlay(kit, kit.whole_case(sources), *sources).data)
+    assert len({one.tracking_uid for one in groups}) == len(groups) == 4
+    assert [one.tracking_identifier for one in groups] == ["Lesion 1", "Lesion 1", "Lesion 1", "Lesion 2"]
+
+
 def test_skin_is_not_outlined(kit: Any) -> None:
     source = kit.Source()
     skin = replace(kit.outlined(~source.mask), output="skin", concept="skin")
