@@ -134,9 +134,9 @@ def write(figures: dict[str, dict[str, Figure]], error: float) -> None:
             "dataset": "MELNEV_BALANCED" if name == "all" else name,
             "split": "val",
             "metric": metric,
-            "value": round(part[metric].value, 4),
-            "low": round(part[metric].low, 4),
-            "high": round(part[metric].high, 4),
+            "value": round(part[metric].value, 6),
+            "low": round(part[metric].low, 6),
+            "high": round(part[metric].high, 6),
             "n": part[metric].n,
         }
         for name, part in figures.items()
