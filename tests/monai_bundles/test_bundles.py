@@ -61,8 +61,8 @@ def crooked_picture() -> NDArray[np.uint8]:
     return np.asarray((picture + noise).clip(0, 255).round(), dtype=np.uint8)
 
 
-def run_monai(name: str, config: str, *overrides: str) -> None:
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", f"configs/{config}"]
+def run_monai(name: str, config: str, *overrides: str, action: tuple[str, ...] = ("run",)) -> None:
+    command = [sys.executable, "-m", "monai.bundle", *action, "--config_file", f"configs/{config}"]
     command += ["--meta_file", "configs/metadata.json", "--bundle_root", ".", *overrides]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=FOLDER / name, env=environment, capture_output=True, text=True, check=False)
@@ -147,6 +147,11 @@ def test_the_metadata_is_valid_against_monais_schema(name: str) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="needs the extra 'train'")
     schema = json.loads((shared_data() / "monai" / "meta_schema_20240725.json").read_text(encoding="utf-8"))
     jsonschema.validate(json.loads((FOLDER / name / "configs" / "metadata.json").read_text(encoding="utf-8")), schema)
+
+
+@each_bundle
+def test_the_network_takes_and_gives_what_the_metadata_says(name: str) -> None:
+    run_monai(name, "inference.json", action=("verify_net_in_out", "network_def"))
 
 
 @each_bundle
