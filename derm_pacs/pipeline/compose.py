@@ -1,7 +1,8 @@
 """Compose: SR and SEG are made from the findings, checked, and kept before anything is sent."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -9,10 +10,11 @@ from sqlalchemy.orm import Session
 from derm_pacs.domain.case import State, Step
 from derm_pacs.domain.composed import Composed, Identity
 from derm_pacs.domain.errors import Defect
-from derm_pacs.domain.findings import CaseFindings
-from derm_pacs.domain.reasons import DEFECT
+from derm_pacs.domain.findings import CaseFindings, FrameFinding, Refusal
+from derm_pacs.domain.reasons import DEFECT, NO_ROUTE
 from derm_pacs.domain.study import StoredInstance
 from derm_pacs.ledger import cases, deliveries, results, runs
+from derm_pacs.ledger.runs import RevisionImage
 from derm_pacs.pipeline import analyse, queue, trying
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.site import Site
@@ -39,12 +41,11 @@ def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
         return None
     if revision.hash is None:
         raise Defect(DEFECT, f"revision {revision_id} composes without having been closed")
-    case = runs.case_findings(tx, revision_id)
-    spoken_of = {finding.image.sop_instance_uid for finding in case.findings}
+    images = runs.images(tx, revision_id)
     return Given(
         revision_id=revision_id,
-        case=case,
-        images=tuple(image.stored for image in runs.images(tx, revision_id) if image.stored.sop_instance_uid in spoken_of),
+        case=_with_unrouted(runs.case_findings(tx, revision_id), images),
+        images=tuple(image.stored for image in images),
         identity=Identity(
             installation_uid=site.installation_uid,
             facility=site.settings.facility,
@@ -54,6 +55,22 @@ def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
             made_at=revision.last_received_at.astimezone(site.settings.zone),
         ),
     )
+
+
+def _with_unrouted(case: CaseFindings, images: Sequence[RevisionImage]) -> CaseFindings:
+    """Add the images that no route took: the report names them too, so that none is left out in silence."""
+    spoken_of = {finding.image.sop_instance_uid for finding in case.findings}
+    unrouted = tuple(
+        FrameFinding(
+            bundle_hash="",
+            image=image.stored,
+            frame=1,
+            outcomes=(Refusal(reason=NO_ROUTE.code, detail=f"modality {image.modality or 'absent'}"),),
+        )
+        for image in images
+        if image.stored.sop_instance_uid not in spoken_of
+    )
+    return replace(case, findings=case.findings + unrouted)
 
 
 def work(given: Given, site: Site) -> tuple[Composed, ...]:

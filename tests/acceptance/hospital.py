@@ -68,6 +68,9 @@ may_send = true
 [[destinations]]
 name = "pacs"
 peer = "pacs"
+"""
+
+ROUTES = """
 [[routes]]
 name = "dermoscopy"
 sop_classes = ["{dermoscopic}"]
@@ -152,13 +155,16 @@ class Hospital:
     def write_settings(self) -> None:
         """Write the settings file; segmentation bundles read photographs too."""
         masks = [name for name in self.bundles if "lesion" in name]
-        self.config.write_text(
-            SETTINGS.format(
-                data=self.data, database=self._database, port=self.port, reserve=self._reserve, quiet=self._quiet, deadline=self._deadline,
-                pacs_port=self.orthanc.dicom_port, dermoscopic=DERMOSCOPIC, photographic=PHOTOGRAPHIC,
+        text = SETTINGS.format(
+            data=self.data, database=self._database, port=self.port, reserve=self._reserve, quiet=self._quiet,
+            deadline=self._deadline, pacs_port=self.orthanc.dicom_port,
+        )
+        if self.bundles:
+            text += ROUTES.format(
+                dermoscopic=DERMOSCOPIC, photographic=PHOTOGRAPHIC,
                 dermoscopic_bundles=json.dumps(list(self.bundles)), photographic_bundles=json.dumps(masks),
             )
-        )
+        self.config.write_text(text)
 
     # The service
 

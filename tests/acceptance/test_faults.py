@@ -108,8 +108,8 @@ def test_an_unknown_calling_ae_title_is_rejected(hospital: Hospital) -> None:
 def test_a_class_that_is_never_analysed_is_refused_at_negotiation(hospital: Hospital) -> None:
     image = copy.deepcopy(studies.drawn(studies.new_study()))
     image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"  # CT
-    with pytest.raises(ValueError, match="presentation context"):
-        hospital.send([image])
+    assert hospital.send([image]) == [0xFFFF]  # no context accepted, so no association
+    assert hospital.story(str(image.StudyInstanceUID)) is None
 
 
 def test_a_class_without_a_route_ends_rejected_and_says_so(hospital: Hospital) -> None:

@@ -7,6 +7,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.composed import Form
@@ -120,6 +121,18 @@ def test_a_clinical_photograph_is_outlined_and_not_classified(hospital: Hospital
     assert story.revisions[0].state is State.CONFIRMED, story.revisions[0].reason_code
     assert ledger_probabilities(story) == {}
     assert [run.bundle.name for run in story.revisions[0].runs] == ["skin_lesion_deeplabv3plus"]
+
+
+def test_an_image_that_no_route_takes_is_named_in_the_report_of_its_study(hospital: Hospital) -> None:
+    study = studies.new_study()
+    unrouted = studies.drawn(study, seed=2, series=2)
+    unrouted.SOPClassUID = unrouted.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
+    hospital.send([studies.drawn(study, seed=1), unrouted])
+    story = hospital.wait_for_end(study)
+    assert story.revisions[0].state is State.CONFIRMED, story.revisions[0].last_error
+    (report,) = [one for one in hospital.results(study) if "report" in str(one.SeriesDescription)]
+    assert str(unrouted.SOPInstanceUID) in str(report)
+    assert "NA-NOROUTE" in str(report)
 
 
 def test_a_resend_makes_no_new_result(hospital: Hospital) -> None:

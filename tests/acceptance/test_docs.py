@@ -1,0 +1,62 @@
+"""Every command that the documentation shows is run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from derm_pacs.cli.exit_codes import ExitCode
+from derm_pacs.domain.reasons import REASONS
+from tests.acceptance import studies
+from tests.acceptance.hospital import Hospital
+from tests.conftest import REPOSITORY
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
+SHOWN = re.compile(r"^\$ (derm-pacs .*)$", re.MULTILINE)
+ACTS = ("cases retry", "cases cancel")
+"""Commands on a case that may have ended: then they are refused, and say so."""
+
+
+def commands() -> list[tuple[str, str]]:
+    return [(page.name, line) for page in PAGES for line in SHOWN.findall(page.read_text(encoding="utf-8"))]
+
+
+def test_the_documentation_shows_commands() -> None:
+    assert len(commands()) >= 10
+
+
+@pytest.fixture(scope="module")
+def a_case(hospital: Hospital) -> Hospital:
+    image = studies.drawn(studies.new_study())
+    hospital.send([image])
+    hospital.wait_for_end(str(image.StudyInstanceUID))
+    return hospital
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_a_command_of_the_documentation_does_what_it_says(a_case: Hospital, page: str, line: str) -> None:
+    arguments = shlex.split(line)[1:]
+    done = subprocess.run(
+        [sys.executable, "-m", "derm_pacs", *arguments, "--config", str(a_case.config)],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )
+    allowed = {ExitCode.OK}
+    if line.removeprefix("derm-pacs ").startswith(ACTS):
+        allowed.add(ExitCode.REFUSED)
+    assert done.returncode in allowed, f"{page}: {line}\n{done.stdout}{done.stderr}"
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)}: {target}"
+
+
+def test_every_reason_stands_in_its_page() -> None:
+    text = Path(REPOSITORY / "docs" / "reference" / "reasons.md").read_text(encoding="utf-8")
+    assert all(f"`{code}`" in text for code in REASONS)
