@@ -11,6 +11,7 @@ from derm_pacs.inference.landlock import abi
 from derm_pacs.ledger.standing import FilingLine, standing
 from derm_pacs.pipeline import queue
 from derm_pacs.settings.model import Settings
+from derm_pacs.spool.read import listeners
 from derm_pacs.spool.segment import PREAMBLE, file_name, numbers
 
 
@@ -48,9 +49,10 @@ def unfiled_bytes(spool_dir: Path, filing: Iterable[FilingLine]) -> dict[str, in
     """Return for each listener how many bytes of its spool lie behind the position of filing."""
     filed = {line.listener: (line.segment, line.offset) for line in filing}
     waiting: dict[str, int] = {}
-    for directory in sorted(spool_dir.iterdir()) if spool_dir.is_dir() else ():
-        at, offset = filed.get(directory.name, (0, 0))
-        waiting[directory.name] = sum(
+    for name in listeners(spool_dir):
+        directory = spool_dir / name
+        at, offset = filed.get(name, (0, 0))
+        waiting[name] = sum(
             max(0, (directory / file_name(number)).stat().st_size - max(offset if number == at else 0, PREAMBLE.size))
             for number in numbers(directory)
             if number >= at

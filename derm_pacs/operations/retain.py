@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from derm_pacs.ledger import retention
 from derm_pacs.pipeline import queue
 from derm_pacs.settings.model import Settings
+from derm_pacs.spool import read
 from derm_pacs.spool.retain import delete_segment
 from derm_pacs.spool.segment import file_name, numbers
 
@@ -18,12 +19,8 @@ def retain(tx: Session, settings: Settings, now: datetime) -> str:
     """Delete old jobs, ticks and spool segments; returns what was deleted, in words."""
     jobs = queue.delete_ended(tx, older_than=timedelta(hours=settings.retention.queue_hours), now=now)
     retention.forget_ticks(tx, limit=now - _TICKS_KEPT)
-    segments = sum(_delete_segments(tx, settings, name, now) for name in _listeners(settings))
+    segments = sum(_delete_segments(tx, settings, name, now) for name in read.listeners(settings.spool_dir))
     return f"{jobs} jobs, {segments} segments deleted"
-
-
-def _listeners(settings: Settings) -> list[str]:
-    return sorted(path.name for path in settings.spool_dir.iterdir()) if settings.spool_dir.is_dir() else []
 
 
 def _delete_segments(tx: Session, settings: Settings, listener: str, now: datetime) -> int:

@@ -84,8 +84,8 @@ def file_new(
 
 def _positions(tx: Session, settings: Settings) -> dict[str, Position]:
     """Return where each listener stands that has a spool, or had one: one that stands still would keep studies open."""
-    folders = {path.name for path in settings.spool_dir.iterdir() if path.is_dir()} if settings.spool_dir.is_dir() else set()
-    return {name: filing.position(tx, name) for name in sorted(folders | retention.listeners(tx))}
+    names = {*read.listeners(settings.spool_dir), *retention.listeners(tx)}
+    return {name: filing.position(tx, name) for name in sorted(names)}
 
 
 def _stream(spool_dir: Path, listener: str, position: Position) -> Iterator[SpooledRecord | DamagedRecord]:

@@ -1,6 +1,7 @@
 """Reading the spool: records in order from a position on, a payload by its place."""
 
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from derm_pacs.domain.reasons import JOURNAL_FAILED, SPOOL_MISSING
 from derm_pacs.domain.study import SpoolPlace
 from derm_pacs.spool.record import CHECKSUMS, RecordHeader
 from derm_pacs.spool.segment import PREAMBLE, Found, Unfinished, file_name, find, find_behind, numbers, read_key
+
+_LISTENER = re.compile(r"listener-[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,6 +43,14 @@ class DamagedRecord(Defect):
         super().__init__(SPOOL_MISSING, detail)
         self.position = position
         self.next = next_
+
+
+def listeners(spool_root: Path) -> list[str]:
+    """Return the names of the listeners that have a spool below the root; what else lies there is passed over."""
+    if not spool_root.is_dir():
+        return []
+    # The root may be a file system of its own, with lost+found and what an admin has put there.
+    return sorted(path.name for path in spool_root.iterdir() if _LISTENER.fullmatch(path.name) and path.is_dir())
 
 
 def records(directory: Path, after: Position) -> Iterator[SpooledRecord]:

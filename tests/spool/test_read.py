@@ -13,7 +13,7 @@ import pytest
 from derm_pacs.domain.errors import Defect, Transient
 from derm_pacs.domain.reasons import JOURNAL_FAILED, SPOOL_MISSING
 from derm_pacs.spool.journal import Journal
-from derm_pacs.spool.read import Position, payload, records, sync
+from derm_pacs.spool.read import Position, listeners, payload, records, sync
 from derm_pacs.spool.record import RecordHeader
 from derm_pacs.spool.segment import file_name
 
@@ -143,3 +143,12 @@ def test_a_segment_that_is_gone_cannot_be_synced(tmp_path: Path) -> None:
 
 def test_positions_are_ordered_by_segment_then_offset() -> None:
     assert Position(0, 0) < Position(1, 500) < Position(1, 501) < Position(2, 0)
+
+
+def test_only_listeners_folders_count_as_spools(tmp_path: Path) -> None:
+    """A spool on a file system of its own has lost+found beside them, and what an admin has left there."""
+    for name in ("listener-0", "listener-12", "lost+found", "old-listener-0"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "listener-1").write_text("a file")
+    assert listeners(tmp_path) == ["listener-0", "listener-12"]
+    assert listeners(tmp_path / "missing") == []
