@@ -62,3 +62,25 @@ def test_a_python_of_the_wrong_version_is_named_before_anything_is_made(tmp_path
     assert told.returncode == 1
     assert "not Python 3.11 or 3.12" in told.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "closing"), [(0, "== 5 passed, 1 skipped in 1.20s =="), (2, "== 1 failed, 4 passed in 3.00s (0:00:03) ==")]
+)
+def test_the_last_line_of_ci_is_pytests_own_and_its_status_is_that_of_the_tests(
+    status: int, closing: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci" / "run").write_bytes((REPOSITORY / ".ci" / "run").read_bytes())
+    stub = tmp_path / "bin" / "make"
+    stub.parent.mkdir()
+    complaint = f"echo 'make: *** [Makefile:26: test] Error 1' >&2; exit {status}" if status else ""
+    stub.write_text(f'#!/bin/sh\n[ "$1" = test ] || exit 0\ncat\necho "CI is $CI"\necho "{closing}"\n{complaint}\n')
+    stub.chmod(0o755)
+    told = subprocess.run(
+        ["bash", str(tmp_path / ".ci" / "run")], env={"PATH": f"{stub.parent}:{os.environ['PATH']}"}, capture_output=True,
+        text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert told.stdout.splitlines()[-1] == closing
+    assert "CI is true" in told.stdout
+    assert told.returncode == status

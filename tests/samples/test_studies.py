@@ -48,8 +48,9 @@ def test_a_study_is_one_study_of_one_patient_with_a_series_for_each_image(sample
 
 
 def test_the_same_time_gives_the_same_bytes_and_another_time_another_study() -> None:
-    assert make(SAMPLES[0], AT) == study(SAMPLES[0].name)
-    assert make(SAMPLES[0], AT.replace(year=2027)).study_uid != study(SAMPLES[0].name).study_uid
+    quickest = SAMPLES[-1]
+    assert make(quickest, AT) == study(quickest.name)
+    assert make(quickest, AT.replace(year=2027)).study_uid != study(quickest.name).study_uid
 
 
 def test_no_two_samples_share_a_uid_or_a_patient() -> None:
