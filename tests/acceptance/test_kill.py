@@ -19,6 +19,7 @@ from tests.conftest import REPOSITORY
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
+MOST_STUDIES = 4
 KILLING = Path(__file__).with_name("killing")
 
 
@@ -62,13 +63,19 @@ def assert_whole(hospital: Hospital, study: str, story: CaseStory) -> None:
     assert in_pacs == sorted(one.sop_instance_uid for one in story.revisions[0].results)
 
 
-def die_at(hospital: Hospital, kill_dir: Path, points: Sequence[str], studies_sent: int) -> None:
+def die_at(hospital: Hospital, kill_dir: Path, points: Sequence[str]) -> None:
+    """Send studies until a process has ended at every point; a way round a point (a report that is quicker) is no fault."""
     for point in points:
         (kill_dir / point).touch()
-    sent = [send_until_acknowledged(hospital, seed=7 + number % 2) for number in range(studies_sent)]
-    for study in sent:
+    for number in range(MOST_STUDIES):
+        study = send_until_acknowledged(hospital, seed=7 + number % 2)
         assert_whole(hospital, study, hospital.wait_for_end(study, within=400))
-    assert list(kill_dir.iterdir()) == [], "these points were never reached"
+        if not any(kill_dir.iterdir()):
+            return
+    missed = sorted(path.name for path in kill_dir.iterdir())
+    for name in missed:
+        (kill_dir / name).unlink()
+    pytest.fail(f"these points were never reached: {missed}")
 
 
 @pytest.mark.parametrize("stage", ["listener", "filing", "clock", "analyse", "compose", "deliver", "confirm", "conclude"])
@@ -76,14 +83,14 @@ def test_a_process_killed_at_every_point_of_a_stage_loses_and_doubles_nothing(
     deadly: tuple[Hospital, Path], stage: str
 ) -> None:
     hospital, kill_dir = deadly
-    die_at(hospital, kill_dir, [point for point in POINTS if point.startswith(stage)], 1)
+    die_at(hospital, kill_dir, [point for point in POINTS if point.startswith(stage)])
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_at_one_point(deadly: tuple[Hospital, Path], point: str) -> None:
     hospital, kill_dir = deadly
-    die_at(hospital, kill_dir, [point], 1)
+    die_at(hospital, kill_dir, [point])
 
 
 @pytest.mark.parametrize("name", ["postgres", "supervisor", "worker-0", "clock-0", "filing-0", "listener-0"])
