@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydicom.uid import DermoscopicPhotographyImageStorage, VLPhotographicImageStorage
 from rich.console import Console
 
 from derm_pacs.demonstration import own_pictures, picture, send, tell
@@ -38,12 +39,15 @@ from derm_pacs.settings.model import (
 
 QUIET_SECONDS = 4.0
 """A study counts as complete that soon in the demonstration; the default for real work is a minute."""
-_DERMOSCOPIC_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.7"
 SEGMENTATION = "skin_lesion_deeplabv3plus"
 CLASSIFICATION = "melanoma_nevus_alexnet"
 _BUNDLES: Mapping[Kind, tuple[str, ...]] = {
     Kind.DERMOSCOPIC: (SEGMENTATION, CLASSIFICATION),
-    Kind.CLINICAL: (SEGMENTATION,),
+    Kind.CLINICAL: (SEGMENTATION,),  # the classifier has learnt from dermoscopic images only
+}
+_CLASSES: Mapping[Kind, str] = {
+    Kind.DERMOSCOPIC: str(DermoscopicPhotographyImageStorage),
+    Kind.CLINICAL: str(VLPhotographicImageStorage),
 }
 _PACS, _PACS_AE, _OUR_NAME = "pacs", "ORTHANC", "dermpacs"
 
@@ -103,10 +107,22 @@ def _check_there(wanted: Wanted) -> None:
 
 
 def _wanted_bundles(wanted: Wanted) -> tuple[str, ...]:
-    kind = Kind.DERMOSCOPIC if wanted.images is None else wanted.kind
-    if kind not in _BUNDLES:
-        raise DemonstrationError(f"no bundle reads {kind} pictures yet; known kinds: {', '.join(_BUNDLES)}")
-    return _BUNDLES[kind]
+    return tuple(dict.fromkeys(name for route in _routes(wanted) for name in route.bundles))
+
+
+def _routes(wanted: Wanted) -> tuple[RouteSettings, ...]:
+    """Return a route for each kind of sample, or one for a person's own files, of whatever class they are.
+
+    Raises `DemonstrationError` where no bundle reads the kind of the own files.
+    """
+    if wanted.images is None:
+        return tuple(
+            RouteSettings(name=kind, sop_classes=(_CLASSES[kind],), bundles=bundles, destinations=(_PACS,))
+            for kind, bundles in _BUNDLES.items()
+        )
+    if wanted.kind not in _BUNDLES:
+        raise DemonstrationError(f"no bundle reads {wanted.kind} pictures yet; known kinds: {', '.join(_BUNDLES)}")
+    return (RouteSettings(name=wanted.kind, bundles=_BUNDLES[wanted.kind], destinations=(_PACS,)),)
 
 
 def _studies(wanted: Wanted, console: Console) -> tuple[Study, ...]:
@@ -135,8 +151,6 @@ def _fresh(folder: Path) -> Path:
 def _settings(data: Path, wanted: Wanted) -> Settings:
     with socket.create_server((LOOPBACK, 0)) as one, socket.create_server((LOOPBACK, 0)) as two:
         ours, theirs = int(one.getsockname()[1]), int(two.getsockname()[1])
-    bundles = _wanted_bundles(wanted)
-    classes = (_DERMOSCOPIC_CLASS,) if wanted.images is None else ()  # whatever class a person's own files are of
     return Settings(
         facility="Demonstration",
         data_dir=data,
@@ -145,7 +159,7 @@ def _settings(data: Path, wanted: Wanted) -> Settings:
         study=StudySettings(quiet_seconds=QUIET_SECONDS),
         peers=(Peer(name=_PACS, ae_title=_PACS_AE, host=LOOPBACK, port=theirs, may_send=True),),
         destinations=(DestinationSettings(name=_PACS, peer=_PACS),),
-        routes=(RouteSettings(name="demonstration", sop_classes=classes, bundles=bundles, destinations=(_PACS,)),),
+        routes=_routes(wanted),
     )
 
 

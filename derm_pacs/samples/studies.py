@@ -64,7 +64,7 @@ SAMPLES = (
         images=(SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(1, REGULAR)),),
     ),
     Sample(
-        name="TWO", title="a dermoscopic image and a clinical photograph: a ragged lesion of several colours, with hairs",
+        name="TWO", title="a dermoscopic image, and a clinical photograph that is outlined only: a ragged lesion, with hairs",
         site=_ARM, laterality="L", expected=State.CONFIRMED,
         images=(
             SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(2, IRREGULAR, hairs=14)),

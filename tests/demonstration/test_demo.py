@@ -138,16 +138,25 @@ class TestTheSampleStudies:
             assert "SYNTHETIC" in str(ds.PatientName)
             assert "SYNTHETIC" in ds.StudyDescription
 
-    def test_every_analysed_study_has_both_srs_a_seg_of_the_told_area_and_is_committed(self, samples: Shown) -> None:
+    def test_every_analysed_study_has_both_srs_segs_of_the_told_areas_and_is_committed(self, samples: Shown) -> None:
         confirmed = [case for case in samples.cases if case["state"] == "confirmed"]
         assert len(confirmed) == 3
         for case in confirmed:
             assert case["committed"]
-            assert sorted(result["form"] for result in case["results"]) == ["overlay_sr", "report_sr", "seg"]
-            (seg,) = [dcmread(samples.out / one["file"]) for one in case["results"] if one["sop_class_uid"] == SegmentationStorage]
-            (analysed,) = [image for image in case["images"] if image["calls"]]
-            assert int(np.asarray(seg.pixel_array).sum()) == analysed["areas"][0]["pixels"] > 0
-            assert 0 <= analysed["calls"][0]["probability"] <= 1
+            assert sorted({result["form"] for result in case["results"]}) == ["overlay_sr", "report_sr", "seg"]
+            segs = [dcmread(samples.out / one["file"]) for one in case["results"] if one["sop_class_uid"] == SegmentationStorage]
+            told = [image["areas"][0]["pixels"] for image in case["images"]]
+            assert sorted(int(np.asarray(seg.pixel_array).sum()) for seg in segs) == sorted(told)
+            assert min(told) > 0
+            assert 0 <= case["images"][0]["calls"][0]["probability"] <= 1
+
+    def test_the_clinical_photograph_is_outlined_and_not_classified(self, samples: Shown) -> None:
+        dermoscopic, clinical = samples.cases[1]["images"]
+        assert clinical["kind"] == "VL Photographic Image"
+        assert dermoscopic["calls"]
+        assert clinical["calls"] == clinical["not_analysed"] == []
+        (area,) = clinical["areas"]
+        assert 0.002 < area["share"] < 0.02  # the lesion is drawn over about 0.7 % of that picture
 
     def test_the_blurred_study_is_answered_not_analysed_because_and_the_unrouted_one_is_rejected(self, samples: Shown) -> None:
         blurred, unrouted = samples.cases[3:]
