@@ -3,6 +3,7 @@
 import logging
 import socket
 import socketserver
+import struct
 import threading
 import time
 import traceback
@@ -119,6 +120,7 @@ class Listener:
             (self._policy.host, self._policy.port),
             _SharingServer if self._policy.share_port else _Server,
             [
+                (evt.EVT_CONN_OPEN, self._on_open),
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ACCEPTED, _on_accepted),
                 (evt.EVT_REJECTED, _on_rejected),
@@ -131,6 +133,18 @@ class Listener:
                 (evt.EVT_N_ACTION, _on_action),
             ],
         )
+
+    def _on_open(self, event: evt.Event) -> None:
+        """Let half a PDU that its sender never ends, and an answer that nobody takes, end with an error.
+
+        pynetdicom would wait for ever there, and every such connection would keep one of the associations from others.
+        """
+        transport = event.assoc.dul.socket
+        if transport is not None and transport.socket is not None:
+            seconds = self._policy.stall_seconds
+            limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+            transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def _on_requested(self, event: evt.Event) -> None:
         # An empty list of calling AE titles lets everybody in (pynetdicom); here it lets nobody in.

@@ -11,6 +11,8 @@ from derm_pacs.settings.model import Settings
 
 GRACE_SECONDS: Final = 10.0
 """How long running associations may go on after the stop."""
+STALL_SECONDS: Final = 60.0
+"""How long a connection may stand still in the middle of a PDU, or not take an answer."""
 MAXIMUM_PDU: Final = 131_072
 """Bytes of a P-DATA-TF that we announce; larger ones make large objects faster, at so much memory an association."""
 
@@ -34,6 +36,8 @@ class ListenerPolicy:
     segment_bytes: int
     reserve_bytes: int
     grace_seconds: float = GRACE_SECONDS
+    stall_seconds: float = STALL_SECONDS
+    """How long a connection may stand still in the middle of a PDU."""
 
 
 def policy(settings: Settings) -> ListenerPolicy:
