@@ -22,6 +22,8 @@ from derm_pacs.inference.client import FrameOutcome, Runner
 from derm_pacs.inference.landlock import abi
 from derm_pacs.inference.pixels import Pixels
 
+pytestmark = pytest.mark.server
+
 Part10 = Callable[..., bytes]
 Bundle = tuple[Path, ServingDescription]
 

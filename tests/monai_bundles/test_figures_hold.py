@@ -3,11 +3,14 @@
 import json
 
 import numpy as np
+import pytest
 
 from derm_networks.figures import area_under_curve
 from derm_networks.manifest import labelled_rows, masked_rows, read_mask, read_rgb
 from derm_networks.served import open_bundle
 from tests.conftest import REPOSITORY, shared_data
+
+pytestmark = pytest.mark.server  # hundreds of images through the networks
 
 FOLDER = REPOSITORY / "monai_bundles"
 

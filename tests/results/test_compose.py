@@ -56,6 +56,7 @@ def test_every_frame_with_a_mask_gets_a_seg_in_a_series_of_its_own(kit: Any) -> 
     assert len({one.series_instance_uid for one in segs}) == 4
 
 
+@pytest.mark.server
 def test_the_same_inputs_give_the_same_bytes_in_another_process_and_time_zone(kit: Any) -> None:
     said = set()
     for zone, seed in (("UTC", "1"), ("Pacific/Auckland", "2")):

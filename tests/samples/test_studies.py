@@ -15,6 +15,8 @@ from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.inference.quality import gate, measure
 from derm_pacs.samples.studies import SAMPLES, Sample, Study, make
 
+pytestmark = pytest.mark.server  # drawing the five studies takes long
+
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DESCRIPTIONS = sorted((Path(__file__).resolve().parents[2] / "monai_bundles").glob("*/configs/serving.json"))
 
