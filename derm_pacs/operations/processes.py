@@ -65,7 +65,7 @@ def _file(settings: Settings, index: int) -> None:
 def _work(settings: Settings, index: int) -> None:
     from derm_pacs.ledger.database import Database
     from derm_pacs.operations.postgres import ledger_url
-    from derm_pacs.pipeline.queue import run_worker
+    from derm_pacs.pipeline.queue import announced, run_worker
     from derm_pacs.pipeline.runners import Runners
     from derm_pacs.pipeline.site import Site
     from derm_pacs.pipeline.walk import tasks
@@ -76,7 +76,8 @@ def _work(settings: Settings, index: int) -> None:
         settings=settings, database=Database(url), installation_uid=settings.installation_uid(), runners=runners
     )
     try:
-        run_worker(url, tasks(site), name=f"worker-{index}", concurrency=_WORKER_THREADS)
+        with announced(url):
+            run_worker(url, tasks(site), name=f"worker-{index}", concurrency=_WORKER_THREADS)
     finally:
         runners.close()
 

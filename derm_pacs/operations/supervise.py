@@ -21,7 +21,7 @@ from derm_pacs.settings.model import Settings
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
-_HEALTHY_AFTER = 10.0
+_HEALTHY_AFTER = 3.0
 _WATCH_SECONDS = 0.1
 _STOP_ORDER = (Kind.LISTENER, Kind.FILING, Kind.CLOCK, Kind.WORKER)
 _GRACE = {Kind.LISTENER: 30.0, Kind.FILING: 30.0, Kind.CLOCK: 10.0, Kind.WORKER: 60.0}

@@ -5,7 +5,8 @@ transaction is committed. Jobs carry an identifier, nothing else.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
@@ -19,6 +20,9 @@ _HEARTBEAT_SECONDS = 2.0
 _STALLED_AFTER_SECONDS = 10.0
 """A worker whose heart is silent for so long counts as dead. Were it only slow, its job would run twice, which is
 harmless: the second to settle meets a forbidden step and is dropped."""
+
+
+_ANNOUNCEMENT = 0x776F726B  # "work"
 
 
 class Task(StrEnum):
@@ -71,11 +75,29 @@ def lengths(tx: Session) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in rows}
 
 
-def rescue_stalled(url: str) -> int:
-    """Return jobs whose worker died to the queue; nobody else does. Returns how many."""
+@contextmanager
+def announced(url: str) -> Iterator[None]:
+    """Announce a worker for as long as the context lasts; one that finds no other brings back what the dead have left.
+
+    The announcement is a shared advisory lock on a connection of its own, which ends with its process. Who gets it
+    exclusively is alone, so every job that counts as running has lost its worker and need not wait to be missed.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_ANNOUNCEMENT,)).fetchone()
+        alone = row is not None and bool(row[0])
+        if alone:
+            rescue_stalled(url, silent_for=0.0)
+        connection.execute("SELECT pg_advisory_lock_shared(%s)", (_ANNOUNCEMENT,))
+        if alone:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_ANNOUNCEMENT,))
+        yield
+
+
+def rescue_stalled(url: str, *, silent_for: float = _STALLED_AFTER_SECONDS) -> int:
+    """Return jobs whose worker has been silent for so many seconds to the queue; nobody else does. Returns how many."""
     async def rescue() -> int:
         async with procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url)).open_async() as app:
-            stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_AFTER_SECONDS))
+            stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=silent_for))
             for job in stalled:
                 await app.job_manager.retry_job(job)
             return len(stalled)

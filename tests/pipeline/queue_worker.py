@@ -5,7 +5,7 @@ import time
 
 import psycopg
 
-from derm_pacs.pipeline.queue import Task, run_worker
+from derm_pacs.pipeline.queue import Task, announced, run_worker
 
 
 def main() -> None:
@@ -21,7 +21,8 @@ def main() -> None:
         time.sleep(seconds)  # the job's own work
         note("end", subject)
 
-    run_worker(url, {Task.ANALYSE: work, Task.COMPOSE: work}, name="test", concurrency=4)
+    with announced(url):
+        run_worker(url, {Task.ANALYSE: work, Task.COMPOSE: work}, name="test", concurrency=4)
 
 
 main()

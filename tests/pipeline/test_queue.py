@@ -132,6 +132,20 @@ def test_a_killed_workers_job_is_rescued_by_us_alone(
     assert notes.wait_for(3)[1:] == [("begin", 7), ("end", 7)]
 
 
+def test_a_worker_that_is_alone_brings_back_what_a_killed_one_has_left_at_once(
+    database: Database, ledger_url: str, notes: Notes, start_worker: StartWorker
+) -> None:
+    database.transaction(lambda tx: queue.defer(tx, Task.ANALYSE, 7))
+    worker = start_worker(60.0)
+    notes.wait_for(1)
+    with queue.announced(ledger_url):
+        assert jobs(database) == [("doing", 7)], "another worker is announced"
+    worker.kill()
+    worker.wait()
+    with queue.announced(ledger_url):
+        assert jobs(database) == [("todo", 7)]
+
+
 def test_a_stopped_worker_finishes_its_job_first(
     database: Database, notes: Notes, start_worker: StartWorker
 ) -> None:
