@@ -1,19 +1,28 @@
-"""What tests of several rooms share: the real PostgreSQL, a fresh database, the shared test data."""
+"""What tests of several rooms share: the real PostgreSQL, a fresh or migrated database, the shared test data."""
 
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
 
+from derm_pacs.ledger import migrate
+from derm_pacs.ledger.database import Database
 from derm_pacs.operations.postgres import ROLE, EmbeddedPostgres
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Fewer examples than Hypothesis takes by itself: `make check` stays under two minutes. A rule over a large space asks
+# for more at its own place. No deadline: a busy machine is no failure.
+hypothesis.settings.register_profile("derm-pacs", hypothesis.settings(max_examples=40, deadline=None))
+hypothesis.settings.load_profile("derm-pacs")
 
 
 def shared_data() -> Path:
@@ -42,12 +51,47 @@ def postgres(short_folder: Path) -> Iterator[EmbeddedPostgres]:
     server.stop()
 
 
+def _url(server: EmbeddedPostgres, name: str) -> str:
+    return f"postgresql://{ROLE}@/{name}?host={quote(str(server.socket_folder), safe='')}"
+
+
+@contextmanager
+def _made(server: EmbeddedPostgres, name: str, template: str = "template1") -> Iterator[str]:
+    """Give the URL of a copy of `template` that lives as long as the block."""
+    database = sql.Identifier(name)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(database, sql.Identifier(template)))
+    yield _url(server, name)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """URL of a fresh, empty database of the test's own."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield f"postgresql://{ROLE}@/{name}?host={quote(str(postgres.socket_folder), safe='')}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with _made(postgres, f"t_{uuid.uuid4().hex[:12]}") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Name of a migrated database that each test's own is copied from, since a copy is far quicker than a migration."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    with _made(postgres, name) as url:
+        migrate.upgrade(url)
+        yield name
+
+
+@pytest.fixture
+def ledger_url(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """URL of a migrated, empty database of the test's own."""
+    with _made(postgres, f"t_{uuid.uuid4().hex[:12]}", template) as url:
+        yield url
+
+
+@pytest.fixture
+def database(ledger_url: str) -> Iterator[Database]:
+    """The test's own ledger."""
+    made = Database(ledger_url)
+    yield made
+    made.close()

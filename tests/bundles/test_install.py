@@ -1,7 +1,7 @@
 """A bundle's way in and into force, on a real database: proven, named by its bytes, and written to the audit trail."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,20 +20,11 @@ from derm_pacs.domain.reasons import RUNNER_FAILED
 from derm_pacs.ledger import audit, bundles
 from derm_pacs.ledger.bundles import InstalledBundle
 from derm_pacs.ledger.database import Database
-from derm_pacs.ledger.migrate import upgrade
 from derm_pacs.ledger.tables import AuditRow, OperatingPointRow
 
 pytestmark = pytest.mark.server
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    upgrade(database_url)
-    one = Database(database_url)
-    yield one
-    one.close()
 
 
 def says(measured: float) -> Callable[[Path, ServingDescription], Sequence[GoldenResult]]:

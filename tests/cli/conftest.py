@@ -1,4 +1,4 @@
-"""An installation with a migrated ledger and a case in it, and the command run as a real process."""
+"""An installation with a migrated ledger and a case in it, and the command: run here, or as a process of its own."""
 
 import io
 import json
@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from sqlalchemy.orm import Session
 
+from derm_pacs.cli.main import run
 from derm_pacs.domain.case import Step
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.delivery import DeliveryState
@@ -32,7 +35,7 @@ from derm_pacs.domain.findings import (
 from derm_pacs.domain.reasons import PEER_REFUSES
 from derm_pacs.domain.routing import Route
 from derm_pacs.domain.study import CloseReason, Complete, Quiet
-from derm_pacs.ledger import cases, deliveries, filing, migrate, results, runs
+from derm_pacs.ledger import cases, deliveries, filing, results, runs
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.tables import Bundle
 from derm_pacs.settings.model import DatabaseSettings, ListenerSettings, Peer, Settings
@@ -73,12 +76,15 @@ class Installation:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> Said:
-        """Run `derm-pacs ARGUMENTS` as a process of its own."""
-        return run_command(*arguments, environment={"DERM_PACS_CONFIG": str(self.config), **self.environment})
+        """Run `derm-pacs ARGUMENTS` in this process, whose start is most of what a short command costs."""
+        environment = {"COLUMNS": "200", "DERM_PACS_CONFIG": str(self.config), **self.environment}
+        with patch.dict(os.environ, environment), redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as talk:
+            status = run(arguments)
+        return Said(status, out.getvalue(), talk.getvalue())
 
 
 def run_command(*arguments: str, environment: Mapping[str, str] = {}) -> Said:
-    """Run `derm-pacs ARGUMENTS` in a process."""
+    """Run `derm-pacs ARGUMENTS` as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "derm_pacs", *arguments], capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "COLUMNS": "200", **environment},
@@ -86,27 +92,30 @@ def run_command(*arguments: str, environment: Mapping[str, str] = {}) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture
-def unmigrated(tmp_path: Path, database_url: str) -> Installation:
-    """An installation whose database is empty."""
+def _installation(tmp_path: Path, url: str) -> Installation:
     settings = Settings(
         timezone="Europe/Berlin",
         data_dir=tmp_path / "data",
-        database=DatabaseSettings(url=database_url),
+        database=DatabaseSettings(url=url),
         listener=ListenerSettings(ae_title="DERMPACS"),
         peers=(Peer(name="camera", ae_title="CAMERA", may_send=True),),
     )
     settings.data_dir.mkdir()
     config = tmp_path / "derm-pacs.toml"
     config.write_text(to_toml(settings), encoding="utf-8")
-    return Installation(settings=settings, config=config, database=Database(database_url))
+    return Installation(settings=settings, config=config, database=Database(url))
 
 
 @pytest.fixture
-def installation(unmigrated: Installation) -> Installation:
+def unmigrated(tmp_path: Path, database_url: str) -> Installation:
+    """An installation whose database is empty."""
+    return _installation(tmp_path, database_url)
+
+
+@pytest.fixture
+def installation(tmp_path: Path, ledger_url: str) -> Installation:
     """An installation with an empty ledger."""
-    migrate.upgrade(unmigrated.database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
-    return unmigrated
+    return _installation(tmp_path, ledger_url)
 
 
 @pytest.fixture

@@ -1,57 +1,14 @@
-"""A migrated database for each test, and Part 10 files made to measure."""
+"""Part 10 files made to measure, and the time at which the tests play."""
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
-from urllib.parse import quote
 
-import psycopg
 import pytest
-from psycopg import sql
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
-
-from derm_pacs.ledger import migrate
-from derm_pacs.ledger.database import Database
-from derm_pacs.operations.postgres import ROLE, EmbeddedPostgres
-
-
-def _url(server: EmbeddedPostgres, name: str) -> str:
-    return f"postgresql://{ROLE}@/{name}?host={quote(str(server.socket_folder), safe='')}"
-
-
-@pytest.fixture(scope="session")
-def template(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """Name of a migrated database that each test's own is copied from."""
-    name = f"template_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate.upgrade(_url(postgres, name))
-    yield name
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture
-def ledger_url(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
-    """URL of a migrated, empty database of the test's own."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    yield _url(postgres, name)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture
-def database(ledger_url: str) -> Iterator[Database]:
-    """The test's own ledger."""
-    made = Database(ledger_url)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.orm import Session
 
-from derm_pacs.ledger import migrate
 from derm_pacs.operations.clock import TICKS, Tick, run_tick
 from derm_pacs.settings.model import Settings
 
@@ -28,12 +27,6 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 clock.run(Settings(data_dir=Path(sys.argv[2])), sys.argv[1], stop)
 """
-
-
-@pytest.fixture
-def ledger_url(database_url: str) -> str:
-    migrate.upgrade(database_url)
-    return database_url
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from derm_pacs.spool.read import Position, records
 from derm_pacs.spool.record import RecordHeader
 from derm_pacs.spool.segment import numbers
 from tests.pipeline import ledger_rows
-from tests.pipeline.conftest import database as database  # noqa: PLC0414 - the fixture
-from tests.pipeline.conftest import ledger_url as ledger_url  # noqa: PLC0414 - the fixture
 
 pytestmark = pytest.mark.server
 
