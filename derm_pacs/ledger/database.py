@@ -29,6 +29,7 @@ class Database:
         self.patience_seconds = patience_seconds
         self.engine: Engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
+            hide_parameters=True,  # an error's text goes to the log; parameters may be a patient's name
             # Times come back as they are stored, whatever zone the server is set to.
             connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "derm-pacs"},
         )

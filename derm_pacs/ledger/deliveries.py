@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -57,6 +57,17 @@ def move(
     if state is not DeliveryState.REFUSED:
         row.attempts = 0
         row.first_attempt_at = None
+
+
+def begin_again(tx: Session, row: DeliveryRow, now: datetime) -> None:
+    """Make a refused delivery pending, as if nothing of it had been sent.
+
+    What was acknowledged is sent again, since the destination may say that it did not keep it; the requests for
+    commitment of the earlier sending are forgotten, since their reports speak of that one.
+    """
+    move(row, DeliveryState.PENDING, now=now)
+    tx.execute(delete(DeliveredObject).where(DeliveredObject.delivery_id == row.id))
+    tx.execute(delete(CommitmentTransaction).where(CommitmentTransaction.delivery_id == row.id))
 
 
 def delivered(tx: Session, delivery_id: int) -> frozenset[int]:
@@ -114,15 +125,12 @@ def keep_report(tx: Session, report: Reported, now: datetime) -> None:
 
 
 def overdue(tx: Session, now: datetime) -> tuple[int, ...]:
-    """Return the deliveries that wait for a report whose deadline has passed."""
+    """Return the deliveries whose newest request for commitment has passed its deadline without a report."""
     rows = tx.execute(
         select(CommitmentTransaction.delivery_id)
         .join(DeliveryRow, DeliveryRow.id == CommitmentTransaction.delivery_id)
-        .where(
-            DeliveryRow.state == DeliveryState.SENT,
-            CommitmentTransaction.reported_at.is_(None),
-            CommitmentTransaction.deadline <= now,
-        )
-        .distinct()
+        .where(DeliveryRow.state == DeliveryState.SENT)
+        .group_by(CommitmentTransaction.delivery_id)
+        .having(func.max(CommitmentTransaction.deadline) <= now)
     )
     return tuple(int(row[0]) for row in rows)

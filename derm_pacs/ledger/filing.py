@@ -127,6 +127,11 @@ def file_record(
         tx, record, given, facility_id=facility_id, case_id=case_id, now=now
     )
     instance.current = True
+    # The newest copy is where later revisions read it: retention may have deleted the earlier one.
+    place = record.place
+    instance.listener, instance.segment, instance.offset, instance.length = (
+        place.listener, place.segment, place.offset, place.length,
+    )
     tx.flush()
     if instance.role not in cases.MEMBERS:
         return Filed(case_id=case_id, instance_id=instance.id, role=instance.role, placement=None, revision_id=None)

@@ -138,6 +138,13 @@ def begin(
     ).one()
 
 
+def forget_unfinished(tx: Session, revision_id: int) -> None:
+    """Delete the revision's runs that never finished: a retry may find another bundle or route in force."""
+    for row in tx.scalars(select(RunRow).where(RunRow.revision_id == revision_id, RunRow.finished_at.is_(None))):
+        tx.delete(row)
+    tx.flush()
+
+
 def known_outcomes(tx: Session, *, run_id: int, pixel_sha256: str) -> tuple[int, dict[int, tuple[Outcome, ...]]] | None:
     """Return what an earlier run of the same bundle in the same case said of the same pixels, and that run's id.
 
@@ -161,10 +168,10 @@ def known_outcomes(tx: Session, *, run_id: int, pixel_sha256: str) -> tuple[int,
     ).all()
     if not rows:
         return None
-    newest = rows[0][1]
+    newest, one_image = rows[0][1], rows[0][0].instance_id  # the study may hold the same picture twice
     frames: dict[int, list[Outcome]] = {}
     for finding, found_in in rows:
-        if found_in == newest:
+        if found_in == newest and finding.instance_id == one_image:
             frames.setdefault(finding.frame, []).append(_outcome(finding))
     if any(isinstance(outcome, Refusal) for outcomes in frames.values() for outcome in outcomes):
         return None
@@ -198,7 +205,7 @@ def case_findings(tx: Session, revision_id: int) -> CaseFindings:
     rows = tx.execute(
         select(RunRow, Bundle)
         .join(Bundle, Bundle.id == RunRow.bundle_id)
-        .where(RunRow.revision_id == revision_id, RunRow.role == RunRole.ACTIVE)
+        .where(RunRow.revision_id == revision_id, RunRow.role == RunRole.ACTIVE, RunRow.finished_at.is_not(None))
         .order_by(Bundle.name)
     ).all()
     for run, bundle in rows:
@@ -230,7 +237,7 @@ def route_definitions(tx: Session, revision_id: int) -> tuple[Mapping[str, Any],
     rows = tx.scalars(
         select(RouteRow)
         .join(RunRow, RunRow.route_id == RouteRow.id)
-        .where(RunRow.revision_id == revision_id)
+        .where(RunRow.revision_id == revision_id, RunRow.finished_at.is_not(None))
         .distinct()
         .order_by(RouteRow.id)
     )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
-from sqlalchemy import Connection, create_engine, make_url, pool, text
+from sqlalchemy import Connection, create_engine, delete, make_url, pool, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -96,7 +96,7 @@ TICKS: tuple[Tick, ...] = (
 def run(settings: Settings, url: str, stop: threading.Event) -> None:
     """Stand for election, lead while the lock is held, and stand again when it is lost, until `stop` is set."""
     engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"), poolclass=pool.NullPool, connect_args={"connect_timeout": 5}
+        make_url(url).set(drivername="postgresql+psycopg"), poolclass=pool.NullPool, hide_parameters=True, connect_args={"connect_timeout": 5}
     )
     while not stop.is_set():
         try:
@@ -155,6 +155,8 @@ def run_tick(connection: Connection, tick: Tick, settings: Settings, url: str, n
     seconds = tick.every.total_seconds()
     due = datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)
     with Session(connection) as tx, tx.begin():
+        # Ticks of a time that has not come: the machine's clock was ahead. They would keep this one from running.
+        tx.execute(delete(ClockRun).where(ClockRun.name == tick.name, ClockRun.due_at > now))
         taken = tx.execute(
             insert(ClockRun).values(name=tick.name, due_at=due, ran_at=now, note="").on_conflict_do_nothing().returning(ClockRun.name)
         ).one_or_none()

@@ -62,7 +62,7 @@ class EmbeddedPostgres:
         """Process id of the server, None while it is stopped."""
         return self._server.pid if self._server is not None else None
 
-    def start(self) -> None:
+    def start(self, *, patience_seconds: float = _START_SECONDS) -> None:
         """Make the cluster if it is missing, start the server and wait until it answers.
 
         Raises `Transient` with what the server's log says when it does not come up.
@@ -73,7 +73,7 @@ class EmbeddedPostgres:
         if not (self.cluster / "PG_VERSION").exists():
             self._initialise(binaries)
         self._check_version()
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + patience_seconds
         while True:
             self._server = self._launch(binaries)
             if self._answers(deadline):

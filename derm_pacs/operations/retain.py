@@ -33,6 +33,7 @@ def _delete_segments(tx: Session, settings: Settings, listener: str, now: dateti
         written = (directory / file_name(segment)).stat().st_mtime
         # A segment without objects (reports only) is known by its age alone.
         if segment < filed and segment not in kept and time.time() - written > (now - limit).total_seconds():
+            retention.forget_segment(tx, listener, segment)
             delete_segment(directory, segment)
             deleted += 1
     return deleted

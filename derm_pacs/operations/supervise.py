@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
+from derm_pacs.domain.errors import Transient
 from derm_pacs.ledger import migrate
 from derm_pacs.operations import child, logs
 from derm_pacs.operations.postgres import EmbeddedPostgres
@@ -23,6 +26,8 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _HEALTHY_AFTER = 3.0
 _WATCH_SECONDS = 0.1
+_DATABASE_PATIENCE = 10.0
+_DATABASE_PAUSE = 2.0
 _STOP_ORDER = (Kind.LISTENER, Kind.FILING, Kind.CLOCK, Kind.WORKER)
 _GRACE = {Kind.LISTENER: 30.0, Kind.FILING: 30.0, Kind.CLOCK: 10.0, Kind.WORKER: 60.0}
 
@@ -71,7 +76,8 @@ def serve(settings: Settings, config: Path) -> None:
     """Run the whole service until SIGTERM or SIGINT; `config` is handed to the processes.
 
     The embedded database is migrated by itself; an external one is only looked at, and migrated by `derm-pacs migrate`.
-    Raises `SchemaError` where that is due, and `Transient` where the database does not come up.
+    The listener does not wait for the database: what it takes lies in the spool until filing catches up.
+    Raises `SchemaError` where that is due.
     """
     logs.set_up("supervisor")
     stop = threading.Event()
@@ -82,11 +88,7 @@ def serve(settings: Settings, config: Path) -> None:
     settings.installation_uid()  # made once, before several processes ask for it
     url = settings.database_url()
     embedded = EmbeddedPostgres(settings.postgres_dir, run_as=settings.database.run_as) if url is None else None
-    if embedded is not None:
-        embedded.start()
-        migrate.upgrade(embedded.url)
-    elif url is not None:
-        migrate.require_current(url)
+    ledger = _Ledger(embedded, url)
     watched = [
         _Watched(
             kind=kind,
@@ -98,7 +100,7 @@ def serve(settings: Settings, config: Path) -> None:
         for kind, index in plan(settings)
     ]
     try:
-        _watch(watched, embedded, settings, stop)
+        _watch(watched, ledger, settings, stop)
     finally:
         _stop_all(watched)
         if embedded is not None:
@@ -106,20 +108,59 @@ def serve(settings: Settings, config: Path) -> None:
         _process_list(settings).unlink(missing_ok=True)
 
 
-def _watch(
-    watched: Sequence[_Watched], embedded: EmbeddedPostgres | None, settings: Settings, stop: threading.Event
-) -> None:
+class _Ledger:
+    """The database as the supervisor sees it: brought up, migrated where it is ours, watched."""
+
+    def __init__(self, embedded: EmbeddedPostgres | None, url: str | None) -> None:
+        self._embedded = embedded
+        self._url = url
+        self._ready = False
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self._embedded.pid if self._embedded is not None else None
+
+    def is_ready(self, now: float) -> bool:
+        """Bring the database up if it is down and its pause is over; returns whether it has answered.
+
+        Once it was ready its clients wait for it by themselves. Raises `SchemaError` where a person must migrate.
+        """
+        down = self._embedded is not None and not self._embedded.is_running()
+        if (down or not self._ready) and now >= self._not_before:
+            try:
+                self._bring_up()
+                self._ready = True
+            except (Transient, OperationalError) as error:
+                _LOG.warning("the database is away; receiving goes on: %s", error)
+                self._not_before = time.monotonic() + _DATABASE_PAUSE
+        return self._ready
+
+    def _bring_up(self) -> None:
+        if self._embedded is not None:
+            self._embedded.start(patience_seconds=_DATABASE_PATIENCE)
+            if not self._ready:
+                migrate.upgrade(self._embedded.url)
+        elif self._url is not None:
+            migrate.require_current(self._url)
+
+
+def _watch(watched: Sequence[_Watched], ledger: _Ledger, settings: Settings, stop: threading.Event) -> None:
+    """Keep the processes running; those that need the ledger begin when it has answered, the listeners at once."""
+    database_pid = None
     while not stop.is_set():
-        changed = False
-        if embedded is not None and not embedded.is_running():
-            _LOG.warning("the embedded PostgreSQL has ended; it is started again")
-            embedded.start()
-            changed = True
         now = time.monotonic()
+        changed = False
         for one in watched:
-            changed = one.look(now) or changed
-        if changed:
-            _write_process_list(settings, watched, embedded)
+            if one.kind is Kind.LISTENER:
+                changed = one.look(now) or changed
+        if ledger.is_ready(now):
+            for one in watched:
+                if one.kind is not Kind.LISTENER:
+                    changed = one.look(time.monotonic()) or changed
+        if changed or ledger.pid != database_pid:
+            database_pid = ledger.pid
+            _write_process_list(settings, watched, database_pid)
         stop.wait(_WATCH_SECONDS)
 
 
@@ -139,11 +180,11 @@ def _process_list(settings: Settings) -> Path:
     return settings.run_dir / "processes.json"
 
 
-def _write_process_list(settings: Settings, watched: Sequence[_Watched], embedded: EmbeddedPostgres | None) -> None:
+def _write_process_list(settings: Settings, watched: Sequence[_Watched], database_pid: int | None) -> None:
     """Tell `status` which processes run: name to process id."""
     running = {one.name: one.process.pid for one in watched if one.process is not None}
-    if embedded is not None and embedded.pid is not None:
-        running["postgres"] = embedded.pid
+    if database_pid is not None:
+        running["postgres"] = database_pid
     running["supervisor"] = os.getpid()
     staging = _process_list(settings).with_suffix(".new")
     staging.write_text(json.dumps(running), encoding="ascii")

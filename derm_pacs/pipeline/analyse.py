@@ -80,6 +80,7 @@ def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
             return None
         if _held(tx, revision, site):
             return None
+        runs.forget_unfinished(tx, revision_id)
         cases.take(tx, revision_id, Step.BEGIN_ANALYSIS, actor=trying.ACTOR, now=site.now())
     if revision.state is not State.ANALYSING or not trying.begin_try(tx, revision, site):
         return None
@@ -206,7 +207,9 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
     if len(refusals) == len(outcomes) and not answering_destinations(tx, given.revision_id, site):
         _reject(tx, given.revision_id, first_reason(refusals), site)
         return
-    cases.take(tx, given.revision_id, Step.FINISH_ANALYSIS, actor=trying.ACTOR, now=site.now())
+    broken = cases.unreadable(tx, given.revision_id)
+    detail = f"{len(broken)} objects of the study cannot be read" if broken else ""
+    cases.take(tx, given.revision_id, Step.FINISH_ANALYSIS, actor=trying.ACTOR, detail=detail, now=site.now())
     queue.defer(tx, Task.COMPOSE, given.revision_id)
 
 

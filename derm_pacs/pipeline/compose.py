@@ -16,6 +16,7 @@ from derm_pacs.domain.study import StoredInstance
 from derm_pacs.ledger import cases, deliveries, results, runs
 from derm_pacs.ledger.runs import RevisionImage
 from derm_pacs.pipeline import analyse, queue, trying
+from derm_pacs.pipeline.conclude import conclude
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.site import Site
 from derm_pacs.pipeline.stage import Stage
@@ -114,8 +115,11 @@ def settle(tx: Session, given: Given, made: tuple[Composed, ...], site: Site) ->
     named = analyse.destinations(tx, given.revision_id)
     if not given.case.analysed:
         named = analyse.answering_destinations(tx, given.revision_id, site)
-    for delivery_id in deliveries.open_all(tx, given.revision_id, named):
+    opened = deliveries.open_all(tx, given.revision_id, named)
+    for delivery_id in opened:
         queue.defer(tx, Task.DELIVER, delivery_id)
+    if not opened:  # nobody wants to hear of a refusal any more
+        conclude(tx, given.revision_id, site)
 
 
 STAGE = Stage(task=Task.COMPOSE, claim=claim, work=work, settle=settle, fail=trying.fail(Task.COMPOSE))

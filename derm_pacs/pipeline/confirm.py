@@ -46,7 +46,10 @@ class Made:
 
 
 def claim(tx: Session, delivery_id: int, site: Site) -> Given | None:
-    """Settle what is reported; else ask, the first time or once more after a deadline; else go on waiting."""
+    """End by what is reported, or after the last deadline; else ask.
+
+    A job comes for the first request, with a report, after a deadline, or after a try that did not settle.
+    """
     now = site.now()
     row = taken_on(tx, delivery_id, DeliveryState.SENT, site)
     if row is None:

@@ -21,7 +21,7 @@ from derm_pacs.pipeline.conclude import conclude
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.retry import Again, GiveUp, Tries, decide
 from derm_pacs.pipeline.site import Site
-from derm_pacs.pipeline.stage import Stage
+from derm_pacs.pipeline.stage import Failure, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
         return
     deliveries.note_delivered(tx, given.delivery_id, made.statuses, now)
     if made.stopped_by is not None:
-        fail(tx, given.delivery_id, made.stopped_by, "", site)
+        fail(tx, given.delivery_id, Failure(error=made.stopped_by, trace="", counted=True), site)
         return
     if site.settings.destination(row.destination).commitment:
         deliveries.move(row, DeliveryState.SENT, now=now)
@@ -121,15 +121,17 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
         conclude(tx, row.revision_id, site)
 
 
-def fail(tx: Session, delivery_id: int, error: WalkError, trace: str, site: Site) -> None:
+def fail(tx: Session, delivery_id: int, failure: Failure, site: Site) -> None:
     """Come again by the rule of `retry.decide`, or give the delivery up, which holds the case."""
     now = site.now()
     row = deliveries.locked(tx, delivery_id)
     if row is None or row.state not in (DeliveryState.PENDING, DeliveryState.SENT):
         return
-    tries = Tries(count=max(row.attempts, 1), first_failed_at=row.first_attempt_at)
-    row.reason_code, row.reason_detail = error.reason.code, trace or error.detail
-    match decide(error, tries, deadline=site.deadline, now=now):
+    row.attempts += not failure.counted
+    row.first_attempt_at = row.first_attempt_at or now
+    tries = Tries(count=row.attempts, first_failed_at=row.first_attempt_at)
+    row.reason_code, row.reason_detail = failure.error.reason.code, failure.trace or failure.error.detail
+    match decide(failure.error, tries, deadline=site.deadline, now=now):
         case Again(at=at):
             row.next_attempt_at = at
             queue.defer(tx, Task.DELIVER if row.state is DeliveryState.PENDING else Task.CONFIRM, delivery_id, at=at)

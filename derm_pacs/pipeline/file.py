@@ -147,8 +147,8 @@ def _file_one(
             )
             if filed.closed is not None:
                 queue.defer(tx, Task.ANALYSE, filed.closed)
-    except DBAPIError:
-        raise
+    except (DBAPIError, Transient, MemoryError, OSError):
+        raise  # says something of the machine, not of the record: the batch is filed again
     except Exception as error:  # noqa: BLE001 what one record does must not keep those behind it from being filed
         place = record.place
         _LOG.exception("a record of the spool could not be filed")

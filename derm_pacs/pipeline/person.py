@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from derm_pacs.domain.case import ForbiddenStep, State, Step, retry_step
+from derm_pacs.domain.case import TRANSITIONS, ForbiddenStep, State, Step, retry_step
 from derm_pacs.domain.delivery import DeliveryState
 from derm_pacs.ledger import audit, cases, deliveries
 from derm_pacs.ledger.database import Database
@@ -46,19 +46,23 @@ def _take_on(tx: Session, revision: Revision, *, actor: str, reason: str, now: d
 
 
 def cancel(database: Database, case_id: int, *, actor: str, reason: str, now: datetime) -> State:
-    """End a case that has not ended; returns its state.
+    """End a case; returns the state of its newest revision. Earlier revisions that are on their way send no more either.
 
     Raises `LookupError` where there is no such case, `ForbiddenStep` where it has ended.
     """
 
     def work(tx: Session) -> State:
-        revision = _revisions(tx, case_id)[0]
-        state = cases.take(tx, revision.id, Step.CANCEL, actor=actor, detail=reason, now=now)
-        audit.append(
-            tx, actor=actor, action="case.cancel", subject=f"case {case_id} revision {revision.number}", reason=reason,
-            detail={}, now=now,
-        )
-        return state
+        revisions = _revisions(tx, case_id)
+        going = [one for one in revisions if Step.CANCEL in TRANSITIONS[one.state]]
+        if not going:
+            raise ForbiddenStep(revisions[0].state, Step.CANCEL)
+        for revision in going:
+            cases.take(tx, revision.id, Step.CANCEL, actor=actor, detail=reason, now=now)
+            audit.append(
+                tx, actor=actor, action="case.cancel", subject=f"case {case_id} revision {revision.number}",
+                reason=reason, detail={}, now=now,
+            )
+        return revisions[0].state
 
     return database.transaction(work)
 
@@ -80,7 +84,7 @@ def _defer_next(tx: Session, revision: Revision, now: datetime) -> None:
         case State.DELIVERING:
             for row in deliveries.of_revision(tx, revision.id):
                 if row.state is DeliveryState.REFUSED:
-                    deliveries.move(row, DeliveryState.PENDING, now=now)
+                    deliveries.begin_again(tx, row, now)
                     queue.defer(tx, Task.DELIVER, row.id)
         case _:
             pass

@@ -16,6 +16,9 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from derm_pacs.domain.errors import Transient
+from derm_pacs.domain.reasons import DATABASE_AWAY
+
 _HEARTBEAT_SECONDS = 2.0
 _STALLED_AFTER_SECONDS = 10.0
 """A worker whose heart is silent for so long counts as dead. Were it only slow, its job would run twice, which is
@@ -55,9 +58,13 @@ def defer(tx: Session, task: Task, subject: int, *, at: datetime | None = None) 
 
     No queueing lock is used: a job that waits for its retry would break on it. Jobs are idempotent instead.
     """
-    _outbox.configure_task(
+    job = _outbox.configure_task(
         task, queue=task, lock=f"{_LOCK[task]}-{subject}", schedule_at=at, connection=_connection(tx)
-    ).defer(subject=subject)
+    )
+    try:
+        job.defer(subject=subject)
+    except procrastinate.exceptions.ConnectorException as error:
+        raise Transient(DATABASE_AWAY, "a job could not be put into the queue") from error
 
 
 def live_subjects(tx: Session, task: Task) -> frozenset[int]:

@@ -30,6 +30,17 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What went wrong in a try."""
+
+    error: WalkError
+    trace: str
+    """The traceback of a defect, empty otherwise."""
+    counted: bool
+    """Whether the claim was committed, which counts the try; an error in the claim takes its count back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage(Generic[Given, Made]):
     """One stage of the walk."""
 
@@ -37,8 +48,8 @@ class Stage(Generic[Given, Made]):
     claim: Callable[[Session, int, Site], Given | None]
     work: Callable[[Given, Site], Made]
     settle: Callable[[Session, Given, Made, Site], None]
-    fail: Callable[[Session, int, WalkError, str, Site], None]
-    """Gets the subject, the error and its traceback."""
+    fail: Callable[[Session, int, Failure, Site], None]
+    """Gets the subject and what went wrong."""
 
 
 def run(stage: Stage[Given, Made], subject: int, site: Site) -> None:
@@ -46,22 +57,25 @@ def run(stage: Stage[Given, Made], subject: int, site: Site) -> None:
 
     Raises only when the database stays away; the queue then brings the job again.
     """
+    claimed = False
     try:
         given = site.database.transaction(lambda tx: stage.claim(tx, subject, site))
         if given is None:
             _LOG.debug("nothing left to do: %s %d", stage.task, subject)
             return
+        claimed = True
         made = stage.work(given, site)
         site.database.transaction(lambda tx: stage.settle(tx, given, made, site))
     except ForbiddenStep as refused:
         _LOG.info("dropped what was made by %s %d: %s", stage.task, subject, refused)
     except Exception as error:
-        failure = _translated(error)
-        if failure.reason is DATABASE_AWAY:
+        said = _translated(error)
+        if said.reason is DATABASE_AWAY:
             raise
-        _LOG.warning("%s %d: %s", stage.task, subject, failure)
-        trace = "".join(traceback.format_exception(error)) if isinstance(failure, Defect) else ""
-        site.database.transaction(lambda tx: stage.fail(tx, subject, failure, trace, site))
+        _LOG.warning("%s %d: %s", stage.task, subject, said)
+        trace = "".join(traceback.format_exception(error)) if isinstance(said, Defect) else ""
+        failure = Failure(error=said, trace=trace, counted=claimed)
+        site.database.transaction(lambda tx: stage.fail(tx, subject, failure, site))
 
 
 def _translated(error: Exception) -> WalkError:

@@ -6,7 +6,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import ENDS, Step
-from derm_pacs.domain.errors import WalkError
 from derm_pacs.domain.reasons import DEADLINE, DEFECT
 from derm_pacs.ledger import cases
 from derm_pacs.ledger.tables import Revision
@@ -14,6 +13,7 @@ from derm_pacs.pipeline import queue
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.retry import SILENT_TRIES, Again, GiveUp, Tries, decide
 from derm_pacs.pipeline.site import Site
+from derm_pacs.pipeline.stage import Failure
 
 ACTOR = "derm-pacs"
 """The actor of every step that no person took."""
@@ -48,18 +48,19 @@ def end_tries(revision: Revision) -> None:
     revision.last_error = None
 
 
-def fail(task: Task) -> Callable[[Session, int, WalkError, str, Site], None]:
+def fail(task: Task) -> Callable[[Session, int, Failure, Site], None]:
     """Return the `fail` of the stage of a revision that `task` runs: it comes again by `retry.decide`, or holds."""
 
-    def count(tx: Session, revision_id: int, error: WalkError, trace: str, site: Site) -> None:
+    def count(tx: Session, revision_id: int, failure: Failure, site: Site) -> None:
         now = site.now()
         revision = locked(tx, revision_id)
         if revision.state in ENDS:
             return
-        tries = Tries(count=max(revision.attempts, 1), first_failed_at=revision.first_failed_at)
+        revision.attempts += not failure.counted
+        tries = Tries(count=revision.attempts, first_failed_at=revision.first_failed_at)
         revision.first_failed_at = revision.first_failed_at or now
-        revision.last_error = trace or str(error)
-        match decide(error, tries, deadline=site.deadline, now=now):
+        revision.last_error = failure.trace or str(failure.error)
+        match decide(failure.error, tries, deadline=site.deadline, now=now):
             case Again(at=at):
                 queue.defer(tx, task, revision_id, at=at)
             case GiveUp(reason=reason, detail=detail):

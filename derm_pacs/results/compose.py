@@ -15,7 +15,7 @@ from derm_pacs.results.unheard import unheard
 def compose(case: CaseFindings, sources: Mapping[str, bytes], identity: Identity) -> tuple[Composed, ...]:
     """Make the result objects of a revision: SEGs, overlay SR, report SR.
 
-    A SEG is made for each frame with a mask, the overlay SR where a lesion was outlined, and the report SR always,
+    A SEG is made for each frame with a mask, an overlay SR for each image with an outlined lesion, and the report SR always,
     also when it only says why nothing was analysed. `sources` gives the Part 10 bytes of each image by SOP Instance UID. Raises `Defect` where the findings and the
     sources cannot be told as one study's, or where a code or reason is unknown.
     """
@@ -37,6 +37,6 @@ def _compose(arrangement: Arrangement, names: Naming) -> tuple[Composed, ...]:
     segs = {
         (frame.image.uid, frame.number): seg.compose(frame, names, ordinal) for ordinal, frame in enumerate(found)
     }
-    overlay = sr_overlay.compose(arrangement, names)
+    overlays = sr_overlay.compose(arrangement, names)
     report = sr_report.compose(arrangement, names, segs)
-    return (*segs.values(), *([overlay] if overlay else []), report)
+    return (*segs.values(), *overlays, report)

@@ -18,6 +18,7 @@ COMPOSER_VERSION = "1"
 PRODUCT_VERSION = version("derm-pacs")
 
 _SERIES_OF = {Form.OVERLAY_SR: 1, Form.REPORT_SR: 2, Form.SEG: 3}
+_FURTHER_OVERLAYS = 49
 _TITLE_OF = {Form.OVERLAY_SR: "AI overlay", Form.REPORT_SR: "AI report", Form.SEG: "AI outline"}
 
 
@@ -37,13 +38,17 @@ class Naming:
         return derived_uid([*self.parts, "instance", form, str(frame), *about])
 
     def series_uid(self, form: Form, about: Sequence[str], frame: int) -> str:
-        """Return the Series Instance UID: one a form, and one an object for SEG (viewers open only a series' first SEG)."""
-        scope = [str(frame), *about] if form is Form.SEG else []
+        """Return the Series Instance UID: one an object, since viewers open only a series' first SEG or SR."""
+        scope = [] if form is Form.REPORT_SR else [str(frame), *about]
         return derived_uid([*self.parts, "series", form, *scope])
 
     def series_number(self, form: Form, ordinal: int) -> int:
-        """Return the series number: from 9001 on, away from the modality's, a hundred for each revision."""
-        return 9000 + 100 * (self.identity.revision - 1) + _SERIES_OF[form] + ordinal
+        """Return the series number: from 9001 on, away from the modality's, a hundred for each revision.
+
+        The first overlay leads, the report follows, then the outlines; overlays of further images come behind them.
+        """
+        further = _FURTHER_OVERLAYS if form is Form.OVERLAY_SR and ordinal else 0
+        return 9000 + 100 * (self.identity.revision - 1) + _SERIES_OF[form] + ordinal + further
 
     def series_description(self, form: Form, lesion: int | None = None) -> str:
         """Return the line that a clinician sees first, at most 64 characters; `lesion` is the number of the one lesion."""

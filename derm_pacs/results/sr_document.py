@@ -58,7 +58,7 @@ def report(groups: Sequence[Group], title: str, naming: Naming) -> MeasurementRe
 
 def document(
     content: MeasurementReport, form: Form, naming: Naming, *, arrangement: Arrangement,
-    images: Sequence[SourceImage], segs: Sequence[Composed],
+    images: Sequence[SourceImage], segs: Sequence[Composed], ordinal: int = 0,
 ) -> Composed:
     """Make the Comprehensive 3D SR around a content tree that refers to these images and SEGs."""
     about = [image.uid for image in images]
@@ -66,7 +66,7 @@ def document(
         evidence=[*(stand_in(image) for image in images), *(_evidence(seg, images[0]) for seg in segs)],
         content=content,
         series_instance_uid=naming.series_uid(form, about, 0),
-        series_number=naming.series_number(form, 0),
+        series_number=naming.series_number(form, ordinal),
         sop_instance_uid=naming.instance_uid(form, about, 0),
         instance_number=1,
         is_complete=IS_COMPLETE,

@@ -25,7 +25,7 @@ from derm_pacs.results.coded import concept
 from derm_pacs.results.contour import outline
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.measure import percent, significant
-from derm_pacs.results.sr_document import algorithm, document, finding_sites, report
+from derm_pacs.results.sr_document import algorithm, document, report
 
 MOST_FIGURES = 5
 """Viewers show no more beside a contour."""
@@ -41,19 +41,28 @@ class Figure:
     """The bundle that said it."""
 
 
-def compose(arrangement: Arrangement, naming: Naming) -> Composed | None:
-    """Make the overlay SR, or None where no lesion was outlined."""
+def compose(arrangement: Arrangement, naming: Naming) -> tuple[Composed, ...]:
+    """Make an overlay SR for each image on which a lesion was outlined.
+
+    OHIF opens the image of a report's first outline and offers no way to the others, so each image has its own.
+    """
     outlined = [(frame, region) for frame in arrangement.frames for region in outlined_regions(frame)]
-    if not outlined:
-        return None
     uses = Counter(frame.lesion.tracking_uid for frame, _ in outlined)
-    groups = [
-        _group(frame, region, _tracking_uid(frame, region, alone=uses[frame.lesion.tracking_uid] == 1))
-        for frame, region in outlined
-    ]
-    images = list({frame.image.uid: frame.image for frame, _ in outlined}.values())
-    content = report(groups, "imaging_measurement_report", naming)
-    return document(content, Form.OVERLAY_SR, naming, arrangement=arrangement, images=images, segs=[])
+    images = {frame.image.uid: frame.image for frame, _ in outlined}
+    made: list[Composed] = []
+    for ordinal, image in enumerate(images.values()):
+        groups = [
+            _group(frame, region, _tracking_uid(frame, region, alone=uses[frame.lesion.tracking_uid] == 1))
+            for frame, region in outlined
+            if frame.image.uid == image.uid
+        ]
+        content = report(groups, "imaging_measurement_report", naming)
+        made.append(
+            document(
+                content, Form.OVERLAY_SR, naming, arrangement=arrangement, images=[image], segs=[], ordinal=ordinal
+            )
+        )
+    return tuple(made)
 
 
 def outlined_regions(frame: Frame) -> tuple[Region, ...]:
@@ -95,6 +104,7 @@ def _tracking_uid(frame: Frame, region: Region, *, alone: bool) -> str:
 
 
 def _group(frame: Frame, region: Region, tracking_uid: str) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    # Without finding site: OHIF writes its code beside the figures. The report has it.
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=frame.lesion.label),
         referenced_region=ImageRegion(
@@ -105,7 +115,6 @@ def _group(frame: Frame, region: Region, tracking_uid: str) -> PlanarROIMeasurem
             ),
         ),
         finding_type=concept(region.segmentation.concept),
-        finding_sites=finding_sites(frame),
         measurements=[
             Measurement(name=concept(one.name), value=one.percent, unit=concept("percent"), algorithm_id=one.by)
             for one in figures(frame, region)

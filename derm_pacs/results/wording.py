@@ -84,9 +84,12 @@ def _call(one: Classified, point: OperatingPoint) -> str:
 
 
 def _where(frame: Frame) -> str:
-    instance = frame.image.dataset.get("InstanceNumber")
-    image = f"{frame.lesion.label}, image {instance}" if instance else frame.lesion.label
-    return f"{image}, frame {frame.number}" if frame.image.frames > 1 else image
+    # Image numbers begin anew in each series.
+    numbers = (("series", "SeriesNumber"), ("image", "InstanceNumber"))
+    said = [f"{word} {frame.image.dataset.get(keyword)}" for word, keyword in numbers if frame.image.dataset.get(keyword)]
+    if frame.image.frames > 1:
+        said.append(f"frame {frame.number}")
+    return ", ".join([frame.lesion.label, *said])
 
 
 def _probability(value: float) -> str:

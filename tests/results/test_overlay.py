@@ -14,9 +14,23 @@ from derm_pacs.results import readback
 from derm_pacs.results.compose import compose
 
 
-def overlay(kit: Any, case: CaseFindings, *sources: Any) -> Composed:
+def overlays(kit: Any, case: CaseFindings, *sources: Any) -> list[Composed]:
     objects = compose(case, {one.uid: one.part10 for one in sources}, kit.identity())
-    return next(one for one in objects if one.form is Form.OVERLAY_SR)
+    return [one for one in objects if one.form is Form.OVERLAY_SR]
+
+
+def overlay(kit: Any, case: CaseFindings, *sources: Any) -> Composed:
+    (one,) = overlays(kit, case, *sources)
+    return one
+
+
+def test_each_outlined_image_has_an_overlay_of_its_own_in_a_series_of_its_own(kit: Any) -> None:
+    """OHIF opens the image of a report's first outline and offers no way to the others."""
+    sources = [kit.Source(), kit.Source(number=2), kit.Source(number=3)]
+    made = overlays(kit, kit.whole_case(sources), *sources)
+    assert [one.about for one in made] == [(one.uid,) for one in sources]
+    read = [pydicom.dcmread(io.BytesIO(one.data)) for one in made]
+    assert len({one.series_instance_uid for one in made}) == len({one.SeriesNumber for one in read}) == 3
 
 
 def regions(one: Composed) -> list[Dataset]:
@@ -75,7 +89,8 @@ def test_the_identifier_is_ours_even_where_the_image_has_one_that_viewers_react_
 
 def test_each_group_has_one_closed_contour_around_its_lesion(kit: Any) -> None:
     sources = [kit.Source(rows=600, columns=800), kit.Source(number=2)]
-    for source, region in zip(sources, regions(overlay(kit, kit.whole_case(sources), *sources)), strict=True):
+    drawn = [region for one in overlays(kit, kit.whole_case(sources), *sources) for region in regions(one)]
+    for source, region in zip(sources, drawn, strict=True):
         points = np.array(region.GraphicData).reshape(-1, 2)
         assert region.GraphicType == "POLYLINE"
         assert len(points) <= 500
@@ -97,7 +112,7 @@ def test_a_frame_of_many_is_named(kit: Any) -> None:
 def test_no_two_contours_have_one_tracking_uid_because_viewers_would_mix_their_figures(kit: Any) -> None:
     own = kit.BASIC | {"TrackingUID": "1.2.3"}
     sources = [kit.Source(sop_class=kit.MULTI_FRAME_CAPTURE, frames=2, attributes=own), kit.Source(number=2, attributes=own), kit.Source(number=3)]
-    groups = readback.groups(overlay(kit, kit.whole_case(sources), *sources).data)
+    groups = [group for one in overlays(kit, kit.whole_case(sources), *sources) for group in readback.groups(one.data)]
     assert len({one.tracking_uid for one in groups}) == len(groups) == 4
     assert [one.tracking_identifier for one in groups] == ["Lesion 1", "Lesion 1", "Lesion 1", "Lesion 2"]
 
