@@ -211,6 +211,26 @@ def test_with_the_database_stopped_receiving_goes_on_and_filing_catches_up(
         hospital.close()
 
 
+def test_the_listener_does_not_wait_for_a_database_that_is_away_at_the_start(
+    empty_folder: Path, stoppable: EmbeddedPostgres
+) -> None:
+    hospital = Hospital(empty_folder, studies.bundles(REPOSITORY), database=f'url = "{stoppable.url}"')
+    hospital.orthanc.start()
+    hospital.write_settings()
+    try:
+        assert hospital.cli("migrate").returncode == 0
+        hospital.install_bundles()
+        stoppable.stop()
+        hospital.start()
+        image = studies.drawn(studies.new_study())
+        assert hospital.send([image]) == [0]
+        stoppable.start()
+        story = hospital.wait_for_end(str(image.StudyInstanceUID), within=240)
+        assert story.revisions[0].state is State.CONFIRMED
+    finally:
+        hospital.close()
+
+
 @pytest.fixture
 def small_disk(empty_folder: Path) -> Iterator[Path]:
     """A small file system of its own below the hospital's data folder."""

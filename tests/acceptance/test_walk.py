@@ -176,6 +176,17 @@ def test_a_late_image_opens_a_revision_whose_reports_name_their_predecessors(hos
             assert named
 
 
+def test_a_study_that_holds_the_same_picture_twice_can_be_added_to(hospital: Hospital) -> None:
+    study = studies.new_study()
+    twice = [studies.drawn(study, seed=7, series=1), studies.drawn(study, seed=7, series=2)]
+    assert twice[0].PixelData == twice[1].PixelData
+    hospital.send(twice)
+    hospital.wait_for_end(study)
+    hospital.send([studies.drawn(study, seed=8, series=3)])
+    story = hospital.wait_for_end(study, revision=2)
+    assert {one.number: one.state for one in story.revisions}[2] is State.CONFIRMED, story.revisions[0].last_error
+
+
 def superseded(hospital: Hospital, study: str) -> CaseStory | None:
     story = hospital.story(study)
     if story is None:
