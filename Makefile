@@ -21,7 +21,7 @@ demo: .venv/.product ## the whole way on synthetic studies with a real PACS; you
 	@$(BIN)/derm-pacs demo $(if $(IMAGES),--images '$(IMAGES)')
 
 test: install ## the environment, what the tests need, and all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: static fast-tests ## style, types, layers, generated documentation and the fast tests; under two minutes
 
