@@ -1,6 +1,6 @@
 # What can be done here. `make help` prints the lines with a double hash.
 .DEFAULT_GOAL := help
-.PHONY: help install check static fast-tests test demo clean
+.PHONY: help install check static fast-tests test demo clean campaign-kill
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -22,6 +22,9 @@ demo: .venv/.product ## the whole way on synthetic studies with a real PACS; you
 
 test: install ## the environment, what the tests need, and all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+campaign-kill: .venv/.complete ## every point at which a process can be killed, one at a time; about half an hour
+	@$(BIN)/python -m pytest -m campaign tests/acceptance/test_kill.py
 
 check: static fast-tests ## style, types, layers, generated documentation and the fast tests; under two minutes
 
