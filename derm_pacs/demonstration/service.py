@@ -1,5 +1,6 @@
 """The service of the demonstration: the real `derm-pacs serve`, with settings, folder and bundles of its own."""
 
+import json
 import os
 import pwd
 import shutil
@@ -102,17 +103,25 @@ class Service:
             raise DemonstrationError(f"the service ended with status {self._process.returncode}; its log {self.log} ends:\n{self._log_end()}")
 
     def wait_until_ready(self, answers: Callable[[], bool]) -> None:
-        """Wait until `answers` says so; the listener is started once the ledger is there.
+        """Wait until `answers` says so and the ledger is there: the listener takes studies before that.
 
         Raises `DemonstrationError` where that does not come to pass in time.
         """
         last = time.monotonic() + START_SECONDS
         while time.monotonic() < last:
             self.check_running()
-            if answers():
+            if answers() and self._has_ledger():
                 return
             time.sleep(0.2)
         raise DemonstrationError(f"the service was not ready within {START_SECONDS:.0f} s; its log {self.log} ends:\n{self._log_end()}")
+
+    def _has_ledger(self) -> bool:
+        """Whether the processes run that the supervisor starts when the ledger is migrated and answers."""
+        try:
+            running = json.loads((self.settings.run_dir / "processes.json").read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return False
+        return "worker-0" in running
 
     def command(self, *arguments: str) -> str:
         """Run a command of `derm-pacs` on the service's settings and return what it prints.

@@ -168,15 +168,15 @@ class Hospital:
 
     # The service
 
-    def start(self) -> None:
-        """Start `derm-pacs serve` and wait until every process of it runs and the listener answers."""
+    def start(self, *, first: str = "worker-0") -> None:
+        """Start `derm-pacs serve` and wait until the listener answers and the process `first` runs."""
         with self.log.open("ab") as log:
             self._service = subprocess.Popen(
                 [sys.executable, "-m", "derm_pacs", "serve", "--config", str(self.config)],
                 stdout=log, stderr=log, env=self._environment,
             )
         wait_for("the service answers", self._answers_while_running, within=180)
-        wait_for("all processes run", lambda: self.processes() or None, within=180)
+        wait_for("all processes run", lambda: self.processes().get(first), within=180)
 
     def _answers_while_running(self) -> bool | None:
         assert self._service is not None

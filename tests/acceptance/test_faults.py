@@ -221,7 +221,7 @@ def test_the_listener_does_not_wait_for_a_database_that_is_away_at_the_start(
         assert hospital.cli("migrate").returncode == 0
         hospital.install_bundles()
         stoppable.stop()
-        hospital.start()
+        hospital.start(first="listener-0")
         image = studies.drawn(studies.new_study())
         assert hospital.send([image]) == [0]
         stoppable.start()
