@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from derm_pacs.domain.findings import Grade
+from derm_pacs.domain.findings import Combine, Grade
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
@@ -113,6 +113,8 @@ class ClassificationOutput(_Closed):
     activation: Literal["softmax"]
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
     classes: Annotated[list[ClassDescription], Field(min_length=2, max_length=1000)]
+    lesion_rule: Combine
+    """How several images of one lesion give one call."""
 
 
 class SegmentationOutput(_Closed):
@@ -141,6 +143,16 @@ class OperatingPointDescription(_Closed):
     output: Name
     positive: Name
     threshold: Unit
+
+
+class ExplanationDescription(_Closed):
+    """A map of what spoke for the class that an operating point watches (MONAI's visualisation)."""
+
+    method: Literal["grad_cam"]
+    output: Name
+    """Id of a classification output."""
+    layer: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=100)]
+    """The network's module whose activations are weighed."""
 
 
 class QualityLimits(_Closed):
@@ -188,6 +200,7 @@ class ServingDescription(_Closed):
     inference: InferenceDescription
     outputs: Annotated[list[OutputDescription], Field(min_length=1, max_length=8)]
     operating_points: list[OperatingPointDescription] = []
+    explanation: ExplanationDescription | None = None
     quality: QualityLimits
     validation: list[ValidationFigure] = []
     golden: Annotated[list[GoldenInput], Field(min_length=1, max_length=16)]

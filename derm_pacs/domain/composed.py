@@ -11,6 +11,14 @@ class Form(StrEnum):
     SEG = "seg"
     OVERLAY_SR = "overlay_sr"
     REPORT_SR = "report_sr"
+    PICTURE = "picture"
+    """Secondary Capture that says everything by itself."""
+    PRESENTATION = "presentation"
+    """Colour softcopy presentation state."""
+    PDF = "pdf"
+    """Encapsulated PDF."""
+    MESSAGE = "message"
+    """HL7 v2 ORU^R01 for the record system; no DICOM object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +50,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """One finished object."""
+    """One finished object.
+
+    For a message, `sop_class_uid`, `series_instance_uid` and `transfer_syntax_uid` are empty and `sop_instance_uid` is the
+    UID from which its control identifier (MSH-10) comes.
+    """
 
     form: Form
     sop_class_uid: str
@@ -54,4 +66,4 @@ class Composed:
     about: tuple[str, ...]
     """SOP Instance UIDs of the source images."""
     data: bytes
-    """The Part 10 file."""
+    """The Part 10 file, or the message without its MLLP frame."""

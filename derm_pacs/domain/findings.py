@@ -7,9 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derm_pacs.domain.study import StoredInstance
+from derm_pacs.domain.visits import Grouping, LesionVisit
 
 Mask = NDArray[np.bool_]
 """(rows, columns) of the source image's frame; True is inside."""
+
+
+Heat = NDArray[np.uint8]
+"""(rows, columns), at most 64 x 64, laid over the whole frame; 255 is the strongest."""
+
+Preview = NDArray[np.uint8]
+"""(rows, columns, 3) RGB of a frame, the longer side at most 1024."""
 
 
 class RunRole(StrEnum):
@@ -65,12 +73,24 @@ class ClassProbability:
     probability: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Saliency:
+    """Where in the frame the network found what speaks for a class; a coarse map over the whole frame."""
+
+    method: str
+    """Name of the method's row in `domain/codes.py`."""
+    class_id: str
+    grid: Heat
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
     """The probabilities of one frame, in the bundle's order of classes; they sum to 1."""
 
     output: str
     probabilities: tuple[ClassProbability, ...]
+    saliency: Saliency | None = None
+    """None where the bundle explains nothing."""
 
     def probability_of(self, class_id: str) -> float:
         """Return the probability of a class; raises `KeyError` where the output has no such class."""
@@ -106,6 +126,23 @@ Outcome = Classification | Segmentation | Refusal
 """What one bundle says of one frame; a bundle with several outputs gives several outcomes."""
 
 
+class Combine(StrEnum):
+    """How several images of a lesion give one call."""
+
+    MEAN = "mean"
+    """The mean of the images' probabilities."""
+    MAXIMUM = "maximum"
+    """The image with the highest probability of the operating point's positive class speaks for the lesion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LesionRule:
+    """The bundle's stated rule for one classification output."""
+
+    output: str
+    combine: Combine
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One bundle on one revision."""
@@ -113,6 +150,8 @@ class Run:
     bundle: BundleIdentity
     role: RunRole
     operating_points: tuple[OperatingPoint, ...]
+    lesion_rules: tuple[LesionRule, ...] = ()
+    """One for each classification output; without one, each image's call stands alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,6 +172,11 @@ class CaseFindings:
 
     runs: tuple[Run, ...]
     findings: tuple[FrameFinding, ...]
+    unreadable: tuple[str, ...] = ()
+    """SOP Instance UIDs of objects of the study that cannot be read; the report names them."""
+    grouping: Grouping = Grouping.TRACKING
+    visits: tuple[LesionVisit, ...] = ()
+    """What earlier studies of the patient said of lesions; which of them are lesions of this study, composing finds out."""
 
     @property
     def analysed(self) -> bool:
