@@ -6,7 +6,8 @@ everything by itself, goes in its place. Where no form is left that says everyth
 the delivery is refused.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -111,7 +112,7 @@ class Agreed:
     """Wanted forms that it does not take, in the order of `Form`."""
 
 
-Accepted = Mapping[str, Set[str]]
+Accepted = Mapping[str, AbstractSet[str]]
 """Transfer syntaxes that a destination accepts, by SOP Class UID."""
 
 
