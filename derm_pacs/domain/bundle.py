@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from derm_pacs.domain.findings import Combine, Grade
+from derm_pacs.domain.findings import Combine, Grade, LesionRule
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
@@ -217,3 +217,12 @@ class ServingDescription(_Closed):
             if point.positive not in {one.id for one in output.classes}:
                 raise ValueError(f"operating point {point.id!r} names no class of {point.output!r}: {point.positive!r}")
         return self
+
+
+def lesion_rules(description: ServingDescription) -> tuple[LesionRule, ...]:
+    """Return the stated rule of each classification output, in the description's order."""
+    return tuple(
+        LesionRule(output=output.id, combine=output.lesion_rule)
+        for output in description.outputs
+        if isinstance(output, ClassificationOutput)
+    )

@@ -101,6 +101,11 @@ class Runner:
         self.close()
 
     @property
+    def description(self) -> ServingDescription:
+        """What the bundle says of itself."""
+        return self._description
+
+    @property
     def pid(self) -> int | None:
         """Process id of the runner, None while none runs."""
         return self._running.child.pid if self._running is not None else None

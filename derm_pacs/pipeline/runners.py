@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from derm_pacs.bundles.verify import verify
-from derm_pacs.domain.findings import Outcome
+from derm_pacs.domain.bundle import lesion_rules
+from derm_pacs.domain.findings import LesionRule, Outcome
 from derm_pacs.inference.client import Runner
 from derm_pacs.settings.model import AnalysisSettings
 
@@ -26,19 +27,31 @@ class Runners:
         Raises `Defect` when the runner died, hung or lied, or when the bundle's files are not those of the hash.
         """
         with self._lock:
-            runner = self._runners.get(content_hash)
-            if runner is None:
-                runner = Runner(
-                    folder,
-                    verify(folder, content_hash),
-                    timeout_seconds=self._limits.timeout_seconds,
-                    max_pixels=int(self._limits.max_megapixels * 1_000_000),
-                    max_frames=self._limits.max_frames,
-                    threads=self._limits.threads,
-                    before_start=partial(_verify_again, folder, content_hash),
-                )
-                self._runners[content_hash] = runner
+            runner = self._runner(folder, content_hash)
             return tuple((one.frame, one.outcomes) for one in runner.analyse(part10))
+
+    def lesion_rules(self, folder: Path, content_hash: str) -> tuple[LesionRule, ...]:
+        """Return the rules of the bundle in `folder`, by which its run gives several images of a lesion one call.
+
+        Raises `Defect` when the bundle's files are not those of the hash.
+        """
+        with self._lock:
+            return lesion_rules(self._runner(folder, content_hash).description)
+
+    def _runner(self, folder: Path, content_hash: str) -> Runner:
+        runner = self._runners.get(content_hash)
+        if runner is None:
+            runner = Runner(
+                folder,
+                verify(folder, content_hash),
+                timeout_seconds=self._limits.timeout_seconds,
+                max_pixels=int(self._limits.max_megapixels * 1_000_000),
+                max_frames=self._limits.max_frames,
+                threads=self._limits.threads,
+                before_start=partial(_verify_again, folder, content_hash),
+            )
+            self._runners[content_hash] = runner
+        return runner
 
     def close(self) -> None:
         """End all runners."""

@@ -15,7 +15,7 @@ SERVING: dict[str, Any] = {
     "input": {"colour": "RGB", "min_short_side": 32, "intended": "drawn pictures"},
     "preprocessing": [{"op": "resize", "height": 32, "width": 48, "mode": "bilinear", "antialias": True}],
     "inference": {"kind": "whole"},
-    "outputs": [{"kind": "classification", "id": "diagnosis", "activation": "softmax",
+    "outputs": [{"kind": "classification", "id": "diagnosis", "activation": "softmax", "lesion_rule": "mean",
                  "classes": [{"id": "nevus", "concept": "nevus"}, {"id": "melanoma", "concept": "melanoma"}]}],
     "operating_points": [{"id": "default", "output": "diagnosis", "positive": "melanoma", "threshold": 0.5}],
     "quality": {"min_laplacian_variance": 1.0, "max_dark_fraction": 0.9, "min_contrast": 2.0},

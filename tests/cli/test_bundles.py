@@ -46,7 +46,7 @@ def source(tmp_path: Path) -> Path:
         "inference": {"kind": "whole"},
         "outputs": [{
             "kind": "classification", "id": "diagnosis", "activation": "softmax",
-            "classes": [{"id": "nevus", "concept": "nevus"}, {"id": "melanoma", "concept": "melanoma"}],
+            "classes": [{"id": "nevus", "concept": "nevus"}, {"id": "melanoma", "concept": "melanoma"}], "lesion_rule": "mean",
         }],
         "operating_points": [{"id": "melanoma", "output": "diagnosis", "positive": "melanoma", "threshold": 0.5}],
         "quality": {"min_laplacian_variance": 0.0, "max_dark_fraction": 1.0, "min_contrast": 0.0},

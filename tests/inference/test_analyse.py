@@ -23,6 +23,7 @@ label: Callable[..., NDArray[np.int64]] = measure.label
 CLASSES = [{"id": "nevus", "concept": "nevus"}, {"id": "melanoma", "concept": "melanoma"}]
 CLASSIFIED: dict[str, Any] = {
     "kind": "classification", "id": "diagnosis", "activation": "softmax", "temperature": 2.0, "classes": CLASSES,
+    "lesion_rule": "mean",
 }  # fmt: skip
 
 

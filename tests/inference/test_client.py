@@ -330,7 +330,7 @@ def test_probabilities_that_do_not_sum_to_one_are_not_believed(
     folder, description = tiny_bundle
     fields = description.model_dump(by_alias=True) | {
         "outputs": [{"kind": "classification", "id": "diagnosis", "activation": "softmax",
-                     "classes": [{"id": "one", "concept": "one"}, {"id": "two", "concept": "two"}]}]
+                     "classes": [{"id": "one", "concept": "one"}, {"id": "two", "concept": "two"}], "lesion_rule": "maximum"}]
     }  # fmt: skip
     classified = ServingDescription.model_validate(fields)
     for shares, believed in (([0.25, 0.75], True), ([0.5, 0.6], False), ([1.5, -0.5], False), ([1.0], False)):
