@@ -1,12 +1,14 @@
 """Findings in the order in which they are told: image by image, frame by frame, bundle by bundle, lesions numbered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import (
     CaseFindings,
     Classification,
+    Combine,
     FrameFinding,
     Grade,
     OperatingPoint,
@@ -18,27 +20,13 @@ from derm_pacs.domain.findings import (
 )
 from derm_pacs.domain.identifiers import derived_uid
 from derm_pacs.domain.reasons import RESULT_INVALID
+from derm_pacs.domain.visits import Grouping, LesionVisit
+from derm_pacs.results.lesions import Lesion, combined, earlier, lesions, place
 from derm_pacs.results.measure import Measures, measure
 from derm_pacs.results.source import SourceImage
 
 SKIN = "skin"
 """Concept of the one region that is not a lesion."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesion:
-    """One lesion of the study, under the name that it has in all our objects."""
-
-    number: int
-    tracking_uid: str
-    """The image's own tracking UID, else derived from installation, study and image."""
-    tracking_id: str
-    """The image's own tracking identifier, else the label."""
-
-    @property
-    def label(self) -> str:
-        """Our own short name; an overlay's identifier is never the image's (viewers react to some prefixes)."""
-        return f"Lesion {self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,10 +86,45 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LesionCall:
+    """What one output of one bundle says of a lesion, by the bundle's rule over the lesion's images."""
+
+    run: Run
+    classification: Classification
+    """The combined probabilities; those of the frame where there is only one."""
+    rule: Combine | None
+    """None where one frame speaks for itself, so nothing was combined."""
+    points: tuple[OperatingPoint, ...]
+    frames: tuple[Frame, ...]
+    """The frames that were combined, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LesionTold:
+    """One lesion with all that is said of it over its images."""
+
+    lesion: Lesion
+    frames: tuple[Frame, ...]
+    calls: tuple[LesionCall, ...]
+    """One for each output of a bundle; none for an output whose images have no rule that combines them."""
+    earlier: LesionVisit | None
+    """The newest earlier visit of the same lesion."""
+
+    @property
+    def outlined(self) -> tuple[Region, ...]:
+        """The found outlines of the lesion over its frames; skin is not the lesion."""
+        return tuple(region for frame in self.frames for region in frame.found if region.segmentation.concept != SKIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Arrangement:
     """A revision's findings, told in order."""
 
     frames: tuple[Frame, ...]
+    lesions: tuple[LesionTold, ...]
+    """In the order of their numbers."""
+    unreadable: tuple[str, ...]
+    """SOP Instance UIDs of objects of the study that cannot be read, in order."""
     runs: tuple[Run, ...]
     """The active runs, by bundle name and version."""
 
@@ -137,9 +160,12 @@ def arrange(case: CaseFindings, images: Mapping[str, SourceImage], installation_
     for one in kept:
         by_frame.setdefault((one.image.sop_instance_uid, one.frame), []).append(one)
     keys = sorted(by_frame, key=lambda key: (images[key[0]].order, key[1]))
-    lesions = _lesions([images[uid] for uid, _ in keys], installation_uid)
+    named = lesions((images[uid] for uid, _ in keys), installation_uid, case.grouping)
+    frames = tuple(_frame(images[uid], number, by_frame[uid, number], runs, named[uid]) for uid, number in keys)
     return Arrangement(
-        frames=tuple(_frame(images[uid], number, by_frame[uid, number], runs, lesions[uid]) for uid, number in keys),
+        frames=frames,
+        lesions=_lesions(frames, case.visits, case.grouping),
+        unreadable=tuple(sorted(set(case.unreadable))),
         runs=tuple(sorted((run for run in case.runs if run.role is RunRole.ACTIVE), key=_run_order)),
     )
 
@@ -155,17 +181,70 @@ def _run_order(run: Run) -> tuple[str, str, str]:
     return (run.bundle.name, run.bundle.version, run.bundle.content_hash)
 
 
-def _lesions(images: list[SourceImage], installation_uid: str) -> dict[str, Lesion]:
-    """Return the lesion of each image, numbered in the order of their first image; one tracking UID is one lesion."""
-    numbers: dict[str, int] = {}
-    lesions: dict[str, Lesion] = {}
-    for image in images:
-        derived = derived_uid(["lesion", installation_uid, image.study_uid, image.uid])
-        uid = image.tracking.uid if image.tracking else derived
-        number = numbers.setdefault(uid, len(numbers) + 1)
-        own = image.tracking.identifier if image.tracking else None
-        lesions[image.uid] = Lesion(number=number, tracking_uid=uid, tracking_id=own or f"Lesion {number}")
-    return lesions
+def _lesions(frames: Sequence[Frame], visits: Sequence[LesionVisit], grouping: Grouping) -> tuple[LesionTold, ...]:
+    by_lesion: dict[str, list[Frame]] = {}
+    for frame in frames:
+        by_lesion.setdefault(frame.lesion.tracking_uid, []).append(frame)
+    places = {uid: _place(own) for uid, own in by_lesion.items()}
+    first = frames[0].image
+    return tuple(
+        LesionTold(
+            lesion=own[0].lesion,
+            frames=tuple(own),
+            calls=tuple(_calls(own)),
+            earlier=earlier(
+                own[0].lesion, places, visits,
+                study_uid=first.study_uid, study_date=study_date(first), grouping=grouping,
+            ),
+        )
+        for own in by_lesion.values()
+    )
+
+
+def _place(frames: Sequence[Frame]) -> tuple[str, str | None] | None:
+    """Return where a lesion's images say that it is, None where they say nothing or contradict one another."""
+    said = {where for frame in frames if (where := place(frame.image)) is not None}
+    return said.pop() if len(said) == 1 else None
+
+
+def study_date(image: SourceImage) -> date | None:
+    """Return the Study Date, None where the image has none that can be read."""
+    try:
+        return datetime.strptime(str(image.dataset.get("StudyDate") or ""), "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        return None
+
+
+def _calls(frames: Sequence[Frame]) -> Iterator[LesionCall]:
+    """Yield the calls of one lesion, in the order of bundles and outputs."""
+    told: dict[tuple[str, str], list[tuple[Frame, Classified]]] = {}
+    for frame in frames:
+        for one in frame.classified:
+            told.setdefault((one.run.bundle.content_hash, one.classification.output), []).append((frame, one))
+    for pairs in sorted(told.values(), key=lambda pairs: (_run_order(pairs[0][1].run), pairs[0][1].classification.output)):
+        first = pairs[0][1]
+        if len(pairs) == 1:
+            yield LesionCall(
+                run=first.run, classification=first.classification, rule=None, points=first.points, frames=(pairs[0][0],)
+            )
+            continue
+        rule = next((one.combine for one in first.run.lesion_rules if one.output == first.classification.output), None)
+        if rule is not None:
+            yield from _combined_calls(pairs, rule)
+
+
+def _combined_calls(pairs: Sequence[tuple[Frame, Classified]], rule: Combine) -> Iterator[LesionCall]:
+    """Yield one call, or by the maximum one for each class that an operating point watches."""
+    first = pairs[0][1]
+    watched: tuple[str | None, ...] = tuple(dict.fromkeys(point.positive for point in first.points))
+    for positive in watched if rule is Combine.MAXIMUM else (None,):
+        classification = combined([one.classification for _, one in pairs], rule, positive)
+        if classification is not None:
+            yield LesionCall(
+                run=first.run, classification=classification, rule=rule,
+                points=tuple(point for point in first.points if positive in {None, point.positive}),
+                frames=tuple(frame for frame, _ in pairs),
+            )
 
 
 def _frame(image: SourceImage, number: int, findings: list[FrameFinding], runs: Mapping[str, Run], lesion: Lesion) -> Frame:

@@ -12,35 +12,39 @@ import pydicom
 from pydicom import DataElement, Dataset
 from pydicom.config import RAISE
 from pydicom.datadict import tag_for_keyword
-from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from pydicom.valuerep import validate_value
 
-from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.composed import Composed, Form, Identity
+from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.marks import IMPLEMENTATION_CLASS_UID, MANUFACTURER, PURPOSE
 from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results import source
-from derm_pacs.results.arrange import arrange
+from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.check_figures import overlay_faults, report_faults, seg_faults
+from derm_pacs.results.compose import Previews
+from derm_pacs.results.identity import Naming, naming
 from derm_pacs.results.source import COPIED, SourceImage
 from derm_pacs.results.unheard import unheard
 
-_CLASS_OF = {
-    Form.SEG: SegmentationStorage, Form.OVERLAY_SR: Comprehensive3DSRStorage, Form.REPORT_SR: Comprehensive3DSRStorage,
-}
 _TAKEN_OVER = frozenset({
     *COPIED, "RequestAttributesSequence", "ReferencedRequestSequence",
 })
 """Top-level attributes that hold the sender's values."""
+_ONCE = frozenset({Form.REPORT_SR, Form.PDF, Form.MESSAGE})
+"""Forms of which each composition has one object."""
 _OUTSIDE = frozenset({*_TAKEN_OVER, "PredecessorDocumentsSequence"})
 """Top-level attributes whose references lead out of the composition by right."""
 _TEXT_VRS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
 """Value representations whose values pydicom writes as they are, legal or not."""
 
 
-def check(composed: Sequence[Composed], case: CaseFindings, sources: Mapping[str, bytes]) -> None:
+def check(  # noqa: PLR0917 - what compose was given, in the same order
+    composed: Sequence[Composed], case: CaseFindings, sources: Mapping[str, bytes],
+    identity: Identity, edition: Edition, previews: Previews,
+) -> None:
     """Check the objects of one composition against the findings and the source files that they were made from.
 
     Raises `Defect` (RESULT_INVALID) whose detail names each object and what is wrong with it.
@@ -48,30 +52,56 @@ def check(composed: Sequence[Composed], case: CaseFindings, sources: Mapping[str
     told = sorted({finding.image.sop_instance_uid for finding in case.findings})
     images = {uid: source.read(sources[uid]) for uid in told}
     with unheard():
-        read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed]
-        faults = list(_composition_faults(read, images))
+        arrangement = arrange(case, images, identity.installation_uid)
+        names = naming(identity, arrangement, edition)
+        read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed if one.form is not Form.MESSAGE]
+        faults = list(_composition_faults(composed, images, edition))
         for one, dataset in read:
-            faults += [f"{one.form} {one.sop_instance_uid}: {fault}" for fault in _faults(one, dataset, composed, images)]
+            said = _faults(one, dataset, composed, images, edition)
+            faults += [f"{one.form} {one.sop_instance_uid}: {fault}" for fault in said]
         if not faults:
-            faults = _figure_faults(read, case, images)
+            faults = list(_figure_faults(composed, read, arrangement, names, previews))
     if faults:
         raise Defect(RESULT_INVALID, "; ".join(faults))
 
 
-def _composition_faults(read: Sequence[tuple[Composed, Dataset]], images: Mapping[str, SourceImage]) -> Iterator[str]:
-    uids = [one.sop_instance_uid for one, _ in read]
+def _figure_faults(
+    composed: Sequence[Composed], read: Sequence[tuple[Composed, Dataset]], arrangement: Arrangement, names: Naming,
+    previews: Previews,  # noqa: ARG001
+) -> Iterator[str]:
+    """Yield what each form's own last look finds, form by form of the edition."""
+    forms = names.edition.forms
+    segs = {one.sop_instance_uid: dataset for one, dataset in read if one.form is Form.SEG}
+    if Form.SEG in forms:
+        yield from seg_faults(list(segs.values()), arrangement)
+    if Form.OVERLAY_SR in forms:
+        yield from overlay_faults([one.data for one in composed if one.form is Form.OVERLAY_SR], arrangement)
+    if Form.REPORT_SR in forms:
+        yield from report_faults(next(one.data for one in composed if one.form is Form.REPORT_SR), segs, arrangement)
+
+
+def _composition_faults(
+    composed: Sequence[Composed], images: Mapping[str, SourceImage], edition: Edition
+) -> Iterator[str]:
+    uids = [one.sop_instance_uid for one in composed]
     if len(set(uids)) < len(uids):
         yield "two objects have one SOP Instance UID"
     if set(uids) & set(images):
         yield "an object has the SOP Instance UID of a source image"
-    if [one.form for one, _ in read].count(Form.REPORT_SR) != 1:
-        yield "there is not exactly one report"
+    forms = [one.form for one in composed]
+    for form in _ONCE & edition.forms:
+        if forms.count(form) != 1:
+            yield f"there is not exactly one {form}"
+    if set(forms) - edition.forms:
+        yield "there is an object of a form that the edition does not have"
+    if forms != sorted(forms, key=list(Form).index):
+        yield "the objects are not in the order of sending"
 
 
 def _faults(
-    one: Composed, dataset: Dataset, siblings: Sequence[Composed], images: Mapping[str, SourceImage]
+    one: Composed, dataset: Dataset, siblings: Sequence[Composed], images: Mapping[str, SourceImage], edition: Edition
 ) -> Iterator[str]:
-    yield from _identity_faults(one, dataset)
+    yield from _identity_faults(one, dataset, edition)
     yield from _patient_faults(one, dataset, images)
     yield from _value_faults(dataset)
     yield from _reference_faults(dataset, siblings, images)
@@ -81,7 +111,7 @@ def _faults(
         yield "Contributing Equipment Sequence does not name us"
 
 
-def _identity_faults(one: Composed, dataset: Dataset) -> Iterator[str]:
+def _identity_faults(one: Composed, dataset: Dataset, edition: Edition) -> Iterator[str]:
     if hashlib.sha256(one.data).hexdigest() != one.sha256:
         yield "SHA-256 is not that of the bytes"
     meta = dataset.file_meta
@@ -92,7 +122,7 @@ def _identity_faults(one: Composed, dataset: Dataset) -> Iterator[str]:
         yield "File Meta Information names another object"
     if meta.ImplementationClassUID != IMPLEMENTATION_CLASS_UID:
         yield "File Meta Information names another implementation"
-    if dataset.SOPClassUID != _CLASS_OF[one.form]:
+    if dataset.SOPClassUID != edition.sop_class(one.form):
         yield f"SOP class is not that of the form {one.form}"
     if "TimezoneOffsetFromUTC" not in dataset:
         yield "Timezone Offset From UTC is missing"
@@ -170,16 +200,3 @@ def _reference_faults(
 def _is_ours(item: Dataset) -> bool:
     purpose = item.PurposeOfReferenceCodeSequence[0]
     return bool(item.get("Manufacturer") == MANUFACTURER and purpose.CodeValue == PURPOSE[0])
-
-
-def _figure_faults(
-    read: Sequence[tuple[Composed, Dataset]], case: CaseFindings, images: Mapping[str, SourceImage]
-) -> list[str]:
-    installation_uid = read[0][1].DeviceSerialNumber
-    arrangement = arrange(case, images, installation_uid)
-    segs = {one.sop_instance_uid: dataset for one, dataset in read if one.form is Form.SEG}
-    faults = list(seg_faults(list(segs.values()), arrangement))
-    overlays = [one.data for one, _ in read if one.form is Form.OVERLAY_SR]
-    faults += overlay_faults(overlays, arrangement)
-    faults += report_faults(next(one.data for one, _ in read if one.form is Form.REPORT_SR), segs, arrangement)
-    return faults

@@ -6,6 +6,7 @@ from copy import deepcopy
 from highdicom.sr import (
     AlgorithmIdentification,
     Comprehensive3DSR,
+    ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
     MeasurementReport,
@@ -15,9 +16,9 @@ from highdicom.sr import (
     PlanarROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom import Dataset
-from pydicom.uid import SegmentationStorage
 
 from derm_pacs.domain.composed import Composed, Form, Reference
+from derm_pacs.domain.edition import SrClass
 from derm_pacs.domain.findings import OperatingPoint, Run
 from derm_pacs.domain.marks import MANUFACTURER
 from derm_pacs.results.arrange import Arrangement, Frame
@@ -27,6 +28,8 @@ from derm_pacs.results.identity import PRODUCT_VERSION, Naming
 from derm_pacs.results.source import SourceImage
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+
+_CLASSES = {SrClass.COMPREHENSIVE_3D: Comprehensive3DSR, SrClass.COMPREHENSIVE: ComprehensiveSR}
 
 IS_COMPLETE = True
 """Completion Flag COMPLETE: all that we have to say of the revision is in the document."""
@@ -60,9 +63,9 @@ def document(
     content: MeasurementReport, form: Form, naming: Naming, *, arrangement: Arrangement,
     images: Sequence[SourceImage], segs: Sequence[Composed], ordinal: int = 0,
 ) -> Composed:
-    """Make the Comprehensive 3D SR around a content tree that refers to these images and SEGs."""
+    """Make the SR of the edition's class around a content tree that refers to these images and SEGs."""
     about = [image.uid for image in images]
-    result = Comprehensive3DSR(
+    result = _CLASSES[naming.edition.sr](
         evidence=[*(stand_in(image) for image in images), *(_evidence(seg, images[0]) for seg in segs)],
         content=content,
         series_instance_uid=naming.series_uid(form, about, 0),
@@ -107,7 +110,7 @@ def finding_sites(frame: Frame) -> list[FindingSite] | None:
 
 def _evidence(seg: Composed, image: SourceImage) -> Dataset:
     item = Dataset()
-    item.SOPClassUID = SegmentationStorage
+    item.SOPClassUID = seg.sop_class_uid
     item.SOPInstanceUID = seg.sop_instance_uid
     item.SeriesInstanceUID = seg.series_instance_uid
     item.StudyInstanceUID = image.study_uid

@@ -16,7 +16,6 @@ from highdicom.sr import (
     TrackingIdentifier,
 )
 from pydicom import Dataset
-from pydicom.uid import SegmentationStorage
 
 from derm_pacs.domain.codes import PRIVATE_SCHEME, Code, code
 from derm_pacs.domain.composed import Composed, Form
@@ -54,7 +53,7 @@ def _groups(frame: Frame, segs: Mapping[tuple[str, int], Composed]) -> list[Grou
     groups = [_class_group(frame, one, each) for one in frame.classified for each in one.classification.probabilities]
     groups += [_nothing_found(frame, region) for region in frame.regions if not region.measures.pixels]
     for number, region in enumerate(frame.found, 1):
-        groups.append(_region_group(frame, region, segs[frame.image.uid, frame.number], number))
+        groups.append(_region_group(frame, region, segs.get((frame.image.uid, frame.number)), number))
     return groups + [_refusal_group(frame, one) for one in frame.refused]
 
 
@@ -76,10 +75,13 @@ def _class_group(frame: Frame, one: Classified, each: ClassProbability) -> Group
     return _with_comment(group, wording.class_sentence(frame, one, each))
 
 
-def _region_group(frame: Frame, region: Region, seg: Composed, segment: int) -> Group:
+def _region_group(frame: Frame, region: Region, seg: Composed | None, segment: int) -> Group:
+    """Return the group of a found region: TID 1410 with its segment, without SEG TID 1501 with its image."""
+    if seg is None:
+        return _plain_region_group(frame, region, _region_numbers(region))
     tracking_uid, tracking_id = frame.tracking(region)
     referenced = ReferencedSegmentationFrame(
-        SegmentationStorage, seg.sop_instance_uid, frame_number=segment, segment_number=segment,
+        seg.sop_class_uid, seg.sop_instance_uid, frame_number=segment, segment_number=segment,
         source_image=SourceImageForSegmentation(frame.image.sop_class_uid, frame.image.uid, frame.reference),
     )
     _keep_one_number(referenced)
@@ -95,13 +97,18 @@ def _region_group(frame: Frame, region: Region, seg: Composed, segment: int) -> 
 
 
 def _nothing_found(frame: Frame, region: Region) -> Group:
+    unit = "square_millimetre" if region.measures.spacing else "pixels"
+    return _plain_region_group(frame, region, [_number("area", 0.0, unit)])
+
+
+def _plain_region_group(frame: Frame, region: Region, measurements: Sequence[Measurement]) -> Group:
     tracking_uid, tracking_id = frame.tracking(region)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=tracking_id),
         finding_type=concept(region.segmentation.concept),
         algorithm_id=algorithm(region.run, [], region.segmentation.threshold),
         finding_sites=finding_sites(frame),
-        measurements=[_number("area", 0.0, "square_millimetre" if region.measures.spacing else "pixels")],
+        measurements=measurements,
         source_images=[_source(frame)],
     )
     return _with_comment(group, wording.region_sentence(frame, region))

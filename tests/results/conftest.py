@@ -15,7 +15,8 @@ import pytest
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from derm_pacs.domain.composed import Identity, Reference
+from derm_pacs.domain.composed import Composed, Form, Identity, Reference
+from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.findings import (
     BundleIdentity,
     CaseFindings,
@@ -31,6 +32,8 @@ from derm_pacs.domain.findings import (
     Segmentation,
 )
 from derm_pacs.domain.study import SpoolPlace, StoredInstance
+from derm_pacs.results.check import check
+from derm_pacs.results.compose import compose
 
 ROOT = "1.2.840.10008.5.1.4.1.1."
 DERMOSCOPIC, PHOTOGRAPHIC, CONFOCAL = ROOT + "77.1.7", ROOT + "77.1.4", ROOT + "77.1.8"
@@ -189,6 +192,30 @@ def identity(revision: int = 1, predecessors: tuple[Reference, ...] = (), **othe
         "revision_hash": f"{revision:064x}", "predecessors": predecessors, "made_at": made_at,
     }
     return Identity(**(values | other))
+
+
+def edition(*forms: Form, **other: Any) -> Edition:
+    """The edition of these forms, without any SEG, overlay and report."""
+    return Edition(forms=frozenset(forms or (Form.SEG, Form.OVERLAY_SR, Form.REPORT_SR)), **other)
+
+
+def composed(case: CaseFindings, *sources: Source, **other: Any) -> tuple[Composed, ...]:
+    """What is made of a case; `other` are arguments of `compose` that are not as usual."""
+    return compose(case, parts(*sources), **(_usual() | other))
+
+
+def checked(objects: Sequence[Composed], case: CaseFindings, *sources: Source, **other: Any) -> None:
+    """The last look at what was made with the same `other`."""
+    check(objects, case, parts(*sources), **(_usual() | other))
+
+
+def parts(*sources: Source) -> dict[str, bytes]:
+    """The bytes of the sources."""
+    return {one.uid: one.part10 for one in sources}
+
+
+def _usual() -> dict[str, Any]:
+    return {"identity": identity(), "edition": edition(), "previews": {}}
 
 
 @pytest.fixture(scope="session")

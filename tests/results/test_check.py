@@ -14,8 +14,6 @@ from derm_pacs.domain.composed import Composed
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings
 from derm_pacs.domain.reasons import RESULT_INVALID
-from derm_pacs.results.check import check
-from derm_pacs.results.compose import compose
 
 SEG, OVERLAY, REPORT = 0, 1, 2
 
@@ -84,11 +82,10 @@ CHANGES: list[tuple[int, Callable[[Dataset], None], str]] = [
 
 
 @pytest.fixture(scope="module")
-def whole(kit: Any) -> tuple[tuple[Composed, ...], CaseFindings, dict[str, bytes]]:
+def whole(kit: Any) -> tuple[tuple[Composed, ...], CaseFindings, Any]:
     source = kit.Source()
     case = kit.whole_case([source])
-    sources = {source.uid: source.part10}
-    return compose(case, sources, kit.identity()), case, sources
+    return kit.composed(case, source), case, source
 
 
 def changed(one: Composed, change: Callable[[Dataset], None]) -> Composed:
@@ -100,38 +97,38 @@ def changed(one: Composed, change: Callable[[Dataset], None]) -> Composed:
     return replace(one, data=data, sha256=hashlib.sha256(data).hexdigest())
 
 
-def test_what_compose_makes_passes(whole: Any) -> None:
-    check(*whole)
+def test_what_compose_makes_passes(kit: Any, whole: Any) -> None:
+    kit.checked(*whole)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("which", "change", "said"), CHANGES, ids=lambda one: getattr(one, "__name__", str(one)))
-def test_a_changed_object_is_found_and_named(whole: Any, which: int, change: Callable[[Dataset], None], said: str) -> None:
-    objects, case, sources = whole
+def test_a_changed_object_is_found_and_named(kit: Any, whole: Any, which: int, change: Callable[[Dataset], None], said: str) -> None:
+    objects, case, source = whole
     wrong = [changed(one, change) if number == which else one for number, one in enumerate(objects)]
     with pytest.raises(Defect) as caught:
-        check(wrong, case, sources)
+        kit.checked(wrong, case, source)
     assert caught.value.reason is RESULT_INVALID
     assert said in caught.value.detail
     assert "Muster" not in caught.value.detail
 
 
 def test_other_findings_than_those_composed_are_found(kit: Any, whole: Any) -> None:
-    objects, _, sources = whole
+    objects, _, source = whole
     with pytest.raises(Defect, match="does not say what was found"):
-        check(objects, kit.whole_case([kit.Source()], melanoma=0.8741), sources)
+        kit.checked(objects, kit.whole_case([source], melanoma=0.8741), source)
 
 
-def test_a_missing_object_is_found(whole: Any) -> None:
-    objects, case, sources = whole
+def test_a_missing_object_is_found(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
     for number in range(3):
         with pytest.raises(Defect):
-            check([one for each, one in enumerate(objects) if each != number], case, sources)
+            kit.checked([one for each, one in enumerate(objects) if each != number], case, source)
 
 
-def test_bytes_that_are_not_those_announced_are_found(whole: Any) -> None:
-    objects, case, sources = whole
+def test_bytes_that_are_not_those_announced_are_found(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
     with pytest.raises(Defect, match="SHA-256"):
-        check([replace(objects[0], sha256="0" * 64), *objects[1:]], case, sources)
+        kit.checked([replace(objects[0], sha256="0" * 64), *objects[1:]], case, source)
     with pytest.raises(Defect, match="announced"):
-        check([replace(objects[0], series_instance_uid="1.2"), *objects[1:]], case, sources)
+        kit.checked([replace(objects[0], series_instance_uid="1.2"), *objects[1:]], case, source)

@@ -29,13 +29,13 @@ spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
 kit = importlib.util.module_from_spec(spec); sys.modules["kit"] = kit; spec.loader.exec_module(kit)
 from derm_pacs.results.compose import compose
 sources = [kit.Source(), kit.Source(number=2, sop_class=kit.MULTI_FRAME_CAPTURE, frames=2)]
-made = compose(kit.whole_case(sources), {one.uid: one.part10 for one in sources}, kit.identity())
+made = compose(kit.whole_case(sources), {one.uid: one.part10 for one in sources}, kit.identity(), kit.edition(), {})
 print(hashlib.sha256(b"".join(one.data for one in made)).hexdigest())
 """
 
 
 def made(kit: Any, *sources: Any, case: CaseFindings | None = None, **identity: Any) -> tuple[Composed, ...]:
-    return compose(case or kit.whole_case(sources), {one.uid: one.part10 for one in sources}, kit.identity(**identity))
+    return compose(case or kit.whole_case(sources), {one.uid: one.part10 for one in sources}, kit.identity(**identity), kit.edition(), {})
 
 
 def read(one: Composed) -> Dataset:
@@ -46,7 +46,7 @@ def test_a_seg_an_overlay_and_a_report_are_made_each_in_a_series_of_its_own(kit:
     objects = made(kit, kit.Source())
     assert [one.form for one in objects] == [Form.SEG, Form.OVERLAY_SR, Form.REPORT_SR]
     assert len({one.series_instance_uid for one in objects}) == 3
-    assert [read(one).SeriesNumber for one in objects] == [9003, 9001, 9002]
+    assert [read(one).SeriesNumber for one in objects] == [9301, 9001, 9002]
 
 
 def test_every_frame_with_a_mask_gets_a_seg_in_a_series_of_its_own(kit: Any) -> None:
@@ -174,9 +174,9 @@ def test_odd_values_of_the_sender_are_taken_over_as_they_are_and_never_logged(
     with unheard():
         part10 = source.part10
     with caplog.at_level("DEBUG"):
-        objects = compose(kit.whole_case([source]), {source.uid: part10}, kit.identity())
+        objects = compose(kit.whole_case([source]), {source.uid: part10}, kit.identity(), kit.edition(), {})
     assert not any(str(value) in record.getMessage() for record in caplog.records for value in attributes.values())
-    check(objects, kit.whole_case([source]), {source.uid: part10})
+    check(objects, kit.whole_case([source]), {source.uid: part10}, kit.identity(), kit.edition(), {})
     for one in objects:
         for keyword, value in attributes.items():
             if keyword != "Manufacturer":
@@ -297,7 +297,7 @@ def test_what_cannot_be_told_is_a_defect(kit: Any, what: str) -> None:
     else:
         sources = {source.uid: b"not DICOM"}
     with pytest.raises(Defect) as caught:
-        compose(case, sources, kit.identity())
+        compose(case, sources, kit.identity(), kit.edition(), {})
     assert caught.value.reason.code == "result_invalid"
 
 

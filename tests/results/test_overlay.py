@@ -15,7 +15,7 @@ from derm_pacs.results.compose import compose
 
 
 def overlays(kit: Any, case: CaseFindings, *sources: Any) -> list[Composed]:
-    objects = compose(case, {one.uid: one.part10 for one in sources}, kit.identity())
+    objects = compose(case, {one.uid: one.part10 for one in sources}, kit.identity(), kit.edition(), {})
     return [one for one in objects if one.form is Form.OVERLAY_SR]
 
 
@@ -121,9 +121,9 @@ def test_skin_is_not_outlined(kit: Any) -> None:
     source = kit.Source()
     skin = replace(kit.outlined(~source.mask), output="skin", concept="skin")
     case = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [kit.outlined(source.mask), skin]),))
-    objects = compose(case, {source.uid: source.part10}, kit.identity())
+    objects = compose(case, {source.uid: source.part10}, kit.identity(), kit.edition(), {})
     (group,) = readback.groups(objects[1].data)
     assert group.finding == ("95324001", "SCT")
     only_skin = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [skin]),))
-    forms = [one.form for one in compose(only_skin, {source.uid: source.part10}, kit.identity())]
+    forms = [one.form for one in compose(only_skin, {source.uid: source.part10}, kit.identity(), kit.edition(), {})]
     assert forms == [Form.SEG, Form.REPORT_SR]

@@ -22,8 +22,8 @@ from derm_pacs.results.compose import compose
 
 def composed(kit: Any, case: CaseFindings, *sources: Any) -> tuple[Composed, ...]:
     parts = {one.uid: one.part10 for one in sources}
-    objects = compose(case, parts, kit.identity())
-    check(objects, case, parts)
+    objects = compose(case, parts, kit.identity(), kit.edition(), {})
+    check(objects, case, parts, kit.identity(), kit.edition(), {})
     return objects
 
 
@@ -171,7 +171,7 @@ def test_a_derived_lesion_keeps_its_name_in_a_later_revision(kit: Any) -> None:
     parts = {source.uid: source.part10}
     uids = set()
     for revision in (1, 2):
-        objects = compose(kit.whole_case([source]), parts, kit.identity(revision=revision))
+        objects = compose(kit.whole_case([source]), parts, kit.identity(revision=revision), kit.edition(), {})
         uids |= {one.tracking_uid for one in groups_of(objects)}
     assert len(uids) == 1
 

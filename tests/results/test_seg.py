@@ -17,8 +17,8 @@ from derm_pacs.results.compose import compose
 
 def segs(kit: Any, case: CaseFindings, *sources: Any) -> list[Dataset]:
     parts = {one.uid: one.part10 for one in sources}
-    objects = compose(case, parts, kit.identity())
-    check(objects, case, parts)
+    objects = compose(case, parts, kit.identity(), kit.edition(), {})
+    check(objects, case, parts, kit.identity(), kit.edition(), {})
     return [pydicom.dcmread(io.BytesIO(one.data)) for one in objects if one.form is Form.SEG]
 
 

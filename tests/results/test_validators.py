@@ -54,7 +54,8 @@ class Study:
         self.source = kit.Source(**values, attributes=attributes)
         self.case = kit.whole_case([self.source])
         self.sources = {self.source.uid: self.source.part10}
-        self.objects = compose(self.case, self.sources, kit.identity())
+        self.identity, self.edition = kit.identity(), kit.edition()
+        self.objects = compose(self.case, self.sources, self.identity, self.edition, {})
         self.folder = folder
         for one in self.objects:
             (folder / f"{one.sop_instance_uid}.dcm").write_bytes(one.data)
@@ -82,7 +83,7 @@ def told_by(program: str, *arguments: str | Path) -> str:
 
 
 def test_our_own_check_passes(study: Study) -> None:
-    check(study.objects, study.case, study.sources)
+    check(study.objects, study.case, study.sources, study.identity, study.edition, {})
 
 
 def test_dciodvfy_reports_no_error(study: Study) -> None:
