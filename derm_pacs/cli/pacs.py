@@ -8,7 +8,8 @@ from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import DEFAULT_CONFIG, Config, Json
 from derm_pacs.cli.peers import echo_peer
 from derm_pacs.cli.print.checks import print_checks
-from derm_pacs.settings.model import Peer, Settings
+from derm_pacs.settings.model import Settings
+from derm_pacs.settings.peers import Peer
 from derm_pacs.settings.read import read
 
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Name of a peer of the settings; without it, all that listen.")]
@@ -35,7 +36,7 @@ def _peers(settings: Settings, name: str | None) -> list[Peer]:
         peer = settings.peer(name)
     except KeyError as error:
         raise CommandError(ExitCode.NOT_FOUND, str(error.args[0]), "see: derm-pacs check") from error
-    if not peer.listens:
+    if not isinstance(peer, Peer) or not peer.listens:
         wrong = f"the peer {name!r} has no host and port in the settings"
         raise CommandError(ExitCode.REFUSED, wrong, "give it both if it accepts associations")
     return [peer]

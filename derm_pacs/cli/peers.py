@@ -4,7 +4,8 @@ from derm_pacs.cli.print.checks import Checked
 from derm_pacs.delivery.echo import echo
 from derm_pacs.delivery.interface import Destination
 from derm_pacs.domain.errors import WalkError
-from derm_pacs.settings.model import Peer, Settings
+from derm_pacs.settings.model import Settings
+from derm_pacs.settings.peers import Peer
 
 
 def echo_peer(settings: Settings, peer: Peer) -> Checked:

@@ -30,12 +30,12 @@ from derm_pacs.samples.wrap import Kind
 from derm_pacs.settings.model import (
     DestinationSettings,
     ListenerSettings,
-    Peer,
     RouteSettings,
     Settings,
     SpoolSettings,
     StudySettings,
 )
+from derm_pacs.settings.peers import Peer
 
 QUIET_SECONDS = 4.0
 """A study counts as complete that soon in the demonstration; the default for real work is a minute."""
@@ -77,7 +77,7 @@ def demonstrate(wanted: Wanted, console: Console) -> tuple[CaseAccount, ...]:
     data = _fresh(folder)
     settings = _settings(data, wanted)
     pacs = Orthanc(
-        folder / "pacs", settings.peer(_PACS).port, ae_title=_PACS_AE,
+        folder / "pacs", settings.peers[0].port, ae_title=_PACS_AE,
         modalities={_OUR_NAME: (settings.listener.ae_title, settings.listener.port)},
     )  # fmt: skip
     config = folder / "derm-pacs.toml"

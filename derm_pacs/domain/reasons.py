@@ -168,6 +168,22 @@ PEER_BUSY = _reason(
 PEER_REFUSES = _reason(
     "peer_refuses", "The destination rejects our association.", "Make our AE title known to the destination.", Who.ADMIN,
 )
+ACCESS_DENIED = _reason(
+    "access_denied", "The destination does not accept our credentials.",
+    "Correct auth, user and secret of the peer in the settings, or our rights at the destination; then retry the case.", Who.ADMIN,
+)
+SECRET_UNREADABLE = _reason(
+    "secret_unreadable", "The secret for the destination cannot be read.",
+    "Look at secret_file of the peer in the settings; the delivery is tried again.", Who.ADMIN,
+)
+CERTIFICATE_UNTRUSTED = _reason(
+    "certificate_untrusted", "The destination's certificate is not trusted; nothing was sent.",
+    "Look at the certificate's names, dates and issuer, and at ca_file of the peer in the settings; the delivery is tried again.", Who.ADMIN,
+)
+NO_SERVICE = _reason(
+    "no_service", "At the destination's address there is no such service.", "Correct url of the peer in the settings, then retry the case.",
+    Who.ADMIN,
+)
 NO_CONTEXT = _reason(
     "no_context", "The destination does not accept this kind of object.",
     "Let the destination accept the SOP class, or choose another result profile.", Who.ADMIN,
@@ -181,6 +197,9 @@ NOT_COMMITTED = _reason(
 )
 NO_COMMITMENT = _reason(
     "no_commitment", "The destination offers no storage commitment.", "Nothing to do; the case ends unconfirmed.", Who.ADMIN,
+)
+NO_QUERY = _reason(
+    "no_query", "The destination cannot be asked what it has (C-FIND or QIDO-RS).", "Nothing to do; the case ends unconfirmed.", Who.ADMIN,
 )
 COMMITMENT_OVERDUE = _reason(
     "commitment_overdue", "The destination did not report on storage commitment in time.",

@@ -22,6 +22,7 @@ from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.retry import Again, GiveUp, Tries, decide
 from derm_pacs.pipeline.site import Site
 from derm_pacs.pipeline.stage import Failure, Stage
+from derm_pacs.settings.model import ProofBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
     if made.stopped_by is not None:
         fail(tx, given.delivery_id, Failure(error=made.stopped_by, trace="", counted=True), site)
         return
-    if site.settings.destination(row.destination).commitment:
+    if site.settings.destination(row.destination).proof is not ProofBy.NONE:
         deliveries.move(row, DeliveryState.SENT, now=now)
         queue.defer(tx, Task.CONFIRM, given.delivery_id)
     else:

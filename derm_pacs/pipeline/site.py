@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from derm_pacs.delivery.interface import Destination
+from derm_pacs.delivery.interface import Destination, Target
 from derm_pacs.ledger.database import Database
 from derm_pacs.pipeline.runners import Runners
+from derm_pacs.pipeline.target import target
 from derm_pacs.settings.model import Settings
 
 
@@ -31,12 +32,12 @@ class Site:
         return timedelta(minutes=self.settings.delivery.deadline_minutes)
 
     def destination(self, name: str) -> Destination:
+        """Return the address of a DICOM destination; raises `TypeError` for one of another kind."""
+        found = self.target(name)
+        if not isinstance(found, Destination):
+            raise TypeError(f"{name} is no DICOM destination")
+        return found
+
+    def target(self, name: str) -> Target:
         """Return the address of a destination of the settings; raises `KeyError` where it has gone from them."""
-        peer = self.settings.peer(self.settings.destination(name).peer)
-        return Destination(
-            name=name,
-            ae_title=peer.ae_title,
-            host=peer.host,
-            port=peer.port,
-            calling_ae=self.settings.listener.ae_title,
-        )
+        return target(self.settings, name)

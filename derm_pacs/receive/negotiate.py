@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 from pynetdicom.presentation import PresentationContext, build_context
 
 from derm_pacs.domain import classes
-from derm_pacs.settings.model import Settings
+from derm_pacs.settings.model import ProofBy, Settings
 
 GRACE_SECONDS: Final = 10.0
 """How long running associations may go on after the stop."""
@@ -47,9 +47,8 @@ def policy(settings: Settings) -> ListenerPolicy:
     in even where it may not store.
     """
     senders = frozenset(peer.ae_title for peer in settings.peers if peer.may_send)
-    reporters = frozenset(
-        settings.peer(destination.peer).ae_title for destination in settings.destinations if destination.commitment
-    )
+    asked = {destination.peer for destination in settings.destinations if destination.proof is ProofBy.COMMITMENT}
+    reporters = frozenset(peer.ae_title for peer in settings.peers if peer.name in asked)
     return ListenerPolicy(
         ae_title=settings.listener.ae_title,
         host=settings.listener.host,

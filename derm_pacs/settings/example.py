@@ -1,6 +1,7 @@
 """The example settings: one PACS that sends studies and takes the results of both bundles."""
 
-from derm_pacs.settings.model import DestinationSettings, Peer, RouteSettings, Settings
+from derm_pacs.settings.model import DestinationSettings, RouteSettings, Settings
+from derm_pacs.settings.peers import Peer
 from derm_pacs.settings.write import to_toml
 
 EXAMPLE = Settings(

@@ -4,105 +4,45 @@ Every field says in one sentence what it is for; `Unit` beside it says what its 
 cannot express about one field they check about several in `relations.py`.
 """
 
-import re
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from derm_pacs.domain.bundle import Name
-from derm_pacs.domain.classes import ANALYSABLE
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.edition import SAYS_EVERYTHING, Edition, SegGeometry, SegKind, SrClass
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.routing import Route
 from derm_pacs.domain.study import Quiet
+from derm_pacs.domain.visits import Grouping
 from derm_pacs.settings import relations, secrets
+from derm_pacs.settings.kinds import (
+    AbsolutePath,
+    AeTitle,
+    DatabaseUrl,
+    Flag,
+    ImageClass,
+    Label,
+    Modality,
+    Number,
+    Section,
+    Text,
+    Uid,
+    Unit,
+    Whole,
+    Zone,
+    as_tuple,
+    single,
+)
+from derm_pacs.settings.peers import Peer, RecordPeer, WebPeer
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What the number of a field counts, for the reference page."""
-
-    name: str
-
-
-def _ae_title(value: str) -> str:
-    # VR AE, PS3.5 table 6.2-1: default character repertoire without backslash and control characters, not only
-    # spaces; spaces at the ends are not significant, so none are taken here.
-    if not 1 <= len(value) <= 16:
-        raise ValueError("an AE title has 1 to 16 characters; shorten it")
-    if value != value.strip() or not all(" " <= one <= "~" and one != "\\" for one in value):
-        raise ValueError("an AE title has printable ASCII characters, no backslash, no space at its ends; correct it")
-    return value
-
-
-def _uid(value: str) -> str:
-    if not is_legal_uid(value):
-        raise ValueError(f"{value!r} is not a legal UID (PS3.5 section 9.1); correct it")
-    return value
-
-
-def _analysable(value: str) -> str:
-    if value not in {one.uid for one in ANALYSABLE}:
-        known = ", ".join(f"{one.uid} ({one.name})" for one in ANALYSABLE)
-        raise ValueError(f"{value!r} is a SOP class that is never analysed; write one of: {known}")
-    return value
-
-
-def _modality(value: str) -> str:
-    if not re.fullmatch(r"[A-Z0-9_ ]{1,16}", value):
-        raise ValueError(f"{value!r} is not a value of Modality (0008,0060); write it as the images have it, such as \"XC\"")
-    return value
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{value!r} is not a time zone of the IANA list; write one such as \"Europe/Berlin\"") from error
-    return value
-
-
-def _absolute(value: Path) -> Path:
-    if not value.is_absolute() or ".." in value.parts:
-        # The value stays out of the message: it may be a password that was written in place of its file.
-        raise ValueError("the path is not absolute; write it from the root on, without \"..\"")
-    return value
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _single(values: tuple[str, ...]) -> tuple[str, ...]:
-    for one in values:
-        if values.count(one) > 1:
-            raise ValueError(f"{one!r} stands here twice; name it once")
-    return values
-
-
-Whole = Annotated[int, Strict()]
-Number = Annotated[float, Strict()]
-Flag = Annotated[bool, Strict()]
-Text = Annotated[str, Strict(), Field(min_length=1, max_length=200)]
-AeTitle = Annotated[str, Strict(), AfterValidator(_ae_title)]
-Uid = Annotated[str, Strict(), AfterValidator(_uid)]
-ImageClass = Annotated[Uid, AfterValidator(_analysable)]
-Modality = Annotated[str, Strict(), AfterValidator(_modality)]
-Zone = Annotated[str, Strict(), AfterValidator(_zone)]
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-Label = Annotated[str, Strict(), Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-DatabaseUrl = Annotated[str, Strict(), AfterValidator(secrets.without_password)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """Where the ledger lies; without `url` an embedded PostgreSQL runs below `data_dir`."""
 
     url: Annotated[DatabaseUrl | None, Field(description="URL of a PostgreSQL server, version 14 or later, without password; absent: the embedded server.")] = None
@@ -110,7 +50,7 @@ class DatabaseSettings(_Section):
     run_as: Annotated[Text, Field(description="System user of the embedded server when the service is started by root, as PostgreSQL refuses to run as root.")] = "derm-pacs"
 
 
-class ListenerSettings(_Section):
+class ListenerSettings(Section):
     """The DICOM listener."""
 
     ae_title: Annotated[AeTitle, Field(description="Our AE title, called by senders and calling at destinations.")] = "DERMPACS"
@@ -120,14 +60,14 @@ class ListenerSettings(_Section):
     maximum_associations: Annotated[Whole, Field(ge=1, le=500, description="Associations that each listener process serves at the same time; more are rejected for the moment.")] = 20
 
 
-class SpoolSettings(_Section):
+class SpoolSettings(Section):
     """The append-only store of received objects."""
 
     segment_megabytes: Annotated[Whole, Unit("MB"), Field(ge=1, le=65536, description="Size at which a segment of the spool is full and the next one begins.")] = 256
     disk_reserve_megabytes: Annotated[Whole, Unit("MB"), Field(ge=0, description="Free disk space at which the listener takes nothing more (status 0xA700).")] = 2048
 
 
-class StudySettings(_Section):
+class StudySettings(Section):
     """When a study counts as complete."""
 
     quiet_seconds: Annotated[Number, Unit("seconds"), Field(gt=0, le=86400, description="Time without a new image after which the study is complete.")] = 60.0
@@ -144,7 +84,7 @@ class StudySettings(_Section):
         return Quiet(quiet=timedelta(seconds=self.quiet_seconds), cap=timedelta(seconds=self.cap_seconds))
 
 
-class AnalysisSettings(_Section):
+class AnalysisSettings(Section):
     """Limits of a bundle's process."""
 
     timeout_seconds: Annotated[Number, Unit("seconds"), Field(gt=0, le=86400, description="Time that one bundle has for one image before its process is ended.")] = 120.0
@@ -153,64 +93,75 @@ class AnalysisSettings(_Section):
     threads: Annotated[Whole, Unit("threads"), Field(ge=1, le=256, description="Threads of computation of each bundle's process.")] = 1
 
 
-class WorkersSettings(_Section):
+class WorkersSettings(Section):
     """The processes that analyse, compose and deliver."""
 
     processes: Annotated[Whole, Field(ge=1, le=64, description="Worker processes.")] = 1
 
 
-class DeliverySettings(_Section):
+class LesionSettings(Section):
+    """Which images show the same lesion."""
+
+    grouping: Annotated[Grouping, Field(description="By what images are said to show one lesion, within a study and from visit to visit: tracking (their own tracking UID alone), or site (also the same patient, anatomic site and laterality).")] = Grouping.TRACKING
+
+
+class DeliverySettings(Section):
     """How long a delivery is tried and waited for."""
 
     deadline_minutes: Annotated[Number, Unit("minutes"), Field(gt=0, le=43200, description="Time for which a destination that does not answer is tried before the case is held.")] = 1440.0
     commitment_minutes: Annotated[Number, Unit("minutes"), Field(gt=0, le=43200, description="Time in which a destination must report on storage commitment before the delivery counts as unprovable.")] = 30.0
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """How long things are kept."""
 
     spool_days: Annotated[Whole, Unit("days"), Field(ge=1, description="Days after the last event of a case for which its received objects are kept in the spool.")] = 30
     queue_hours: Annotated[Whole, Unit("hours"), Field(ge=1, description="Hours for which finished jobs of the queue are kept.")] = 72
 
 
-class Peer(_Section):
-    """A DICOM application that we know."""
+class ProofBy(StrEnum):
+    """How a DICOM or DICOMweb destination is made to prove that it has our objects."""
 
-    name: Annotated[Label, Field(description="Short name of the peer, for destinations and commands.")]
-    ae_title: Annotated[AeTitle, Field(description="The peer's AE title.")]
-    host: Annotated[str, Strict(), Field(max_length=253, description="Host name or address; absent for a device that only sends.")] = ""
-    port: Annotated[Whole, Field(ge=0, le=65535, description="TCP port; absent for a device that only sends.")] = 0
-    may_send: Annotated[Flag, Field(description="Whether associations that this AE title opens are accepted.")] = False
-
-    @model_validator(mode="after")
-    def _address_is_whole(self) -> "Peer":
-        if bool(self.host) != bool(self.port):
-            raise ValueError("host and port go together; write both, or neither for a device that only sends")
-        return self
-
-    @property
-    def listens(self) -> bool:
-        """Whether we can open an association to the peer."""
-        return bool(self.host)
+    COMMITMENT = "commitment"
+    """Storage commitment; where there is none, a query."""
+    QUERY = "query"
+    """C-FIND or QIDO-RS for our objects: that they are there, not that they are kept."""
+    NONE = "none"
 
 
-class DestinationSettings(_Section):
-    """A place to which results go."""
+class DestinationSettings(Section):
+    """A place to which results go, and in which forms."""
 
     name: Annotated[Label, Field(description="Short name of the destination, for routes.")]
-    peer: Annotated[Label, Field(description="Name of the peer that receives the results.")]
-    commitment: Annotated[Flag, Field(description="Whether the destination is asked for storage commitment.")] = True
+    peer: Annotated[Label, Field(description="Name of the peer, web peer or record peer that receives the results.")]
+    results: Annotated[tuple[Form, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(min_length=1, description="Forms of the results: report_sr (everything, as SR), overlay_sr (contour and a few figures, as SR), seg, picture (Secondary Capture), presentation (colour softcopy presentation state), pdf; message (HL7) for a record peer, alone. What a peer does not take is left out, and the picture goes in its place.")] = (Form.REPORT_SR, Form.OVERLAY_SR, Form.SEG, Form.PICTURE)
+    sr: Annotated[SrClass, Field(description="SOP class of the SRs; comprehensive also where the peer does not take comprehensive_3d.")] = SrClass.COMPREHENSIVE_3D
+    seg: Annotated[SegKind, Field(description="How masks are written; binary also where the peer does not take labelmap.")] = SegKind.BINARY
+    seg_geometry: Annotated[SegGeometry, Field(description="What a SEG says of geometry where its image has none: placeholder (without which OHIF goes black; nothing is measured from it), or none.")] = SegGeometry.PLACEHOLDER
+    proof: Annotated[ProofBy, Field(description="What proves that the destination has the objects: commitment (and a query where the peer offers none), query (C-FIND or QIDO-RS), none; a web peer is queried, and a record peer's acknowledgement is its proof.")] = ProofBy.COMMITMENT
     answer_refusals: Annotated[Flag, Field(description="Whether a study that was not analysed is answered with a report that says why.")] = True
 
+    @model_validator(mode="after")
+    def _results_say_everything(self) -> "DestinationSettings":
+        if Form.MESSAGE in self.results and len(self.results) > 1:
+            raise ValueError("results: the message goes alone, to a record peer; make a destination of its own for it")
+        if not SAYS_EVERYTHING & set(self.results):
+            raise ValueError("results: none of these says the whole result; add \"report_sr\", \"picture\" or \"pdf\"")
+        return self
 
-class RouteSettings(_Section):
+    def edition(self) -> Edition:
+        """Return the forms in which the destination wants results, before it was asked what it takes."""
+        return Edition(forms=frozenset(self.results), sr=self.sr, seg=self.seg, seg_geometry=self.seg_geometry)
+
+
+class RouteSettings(Section):
     """Which bundles read which images; the first route that takes an image decides."""
 
     name: Annotated[Label, Field(description="Short name of the route.")]
-    sop_classes: Annotated[tuple[ImageClass, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(description="SOP Class UIDs that the route takes; empty takes every class that can be analysed.")] = ()
-    modalities: Annotated[tuple[Modality, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(description="Values of Modality (0008,0060) that the route takes; empty takes every value.")] = ()
-    bundles: Annotated[tuple[Name, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(min_length=1, description="Names of the bundles that read the images, in this order.")]
-    destinations: Annotated[tuple[Label, ...], BeforeValidator(_as_tuple), AfterValidator(_single), Field(min_length=1, description="Names of the destinations for the results.")]
+    sop_classes: Annotated[tuple[ImageClass, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(description="SOP Class UIDs that the route takes; empty takes every class that can be analysed.")] = ()
+    modalities: Annotated[tuple[Modality, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(description="Values of Modality (0008,0060) that the route takes; empty takes every value.")] = ()
+    bundles: Annotated[tuple[Name, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(min_length=1, description="Names of the bundles that read the images, in this order.")]
+    destinations: Annotated[tuple[Label, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(min_length=1, description="Names of the destinations for the results.")]
 
     def route(self) -> Route:
         """Return the route as the domain's value."""
@@ -220,7 +171,7 @@ class RouteSettings(_Section):
         )
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole file."""
 
     facility: Annotated[Text, Field(description="Name of the facility, as it stands in reports.")] = "Default"
@@ -234,11 +185,14 @@ class Settings(_Section):
     study: Annotated[StudySettings, Field(description="When a study counts as complete.")] = StudySettings()
     analysis: Annotated[AnalysisSettings, Field(description="Limits of a bundle's process.")] = AnalysisSettings()
     workers: Annotated[WorkersSettings, Field(description="The processes that analyse, compose and deliver.")] = WorkersSettings()
+    lesions: Annotated[LesionSettings, Field(description="Which images show the same lesion.")] = LesionSettings()
     delivery: Annotated[DeliverySettings, Field(description="How long a delivery is tried and waited for.")] = DeliverySettings()
     retention: Annotated[RetentionSettings, Field(description="How long things are kept.")] = RetentionSettings()
-    peers: Annotated[tuple[Peer, ...], BeforeValidator(_as_tuple), Field(description="The DICOM applications that we know.")] = ()
-    destinations: Annotated[tuple[DestinationSettings, ...], BeforeValidator(_as_tuple), Field(description="Where results go.")] = ()
-    routes: Annotated[tuple[RouteSettings, ...], BeforeValidator(_as_tuple), Field(description="Which bundles read which images.")] = ()
+    peers: Annotated[tuple[Peer, ...], BeforeValidator(as_tuple), Field(description="The DICOM applications that we know.")] = ()
+    web_peers: Annotated[tuple[WebPeer, ...], BeforeValidator(as_tuple), Field(description="The PACS that are spoken to by DICOMweb.")] = ()
+    record_peers: Annotated[tuple[RecordPeer, ...], BeforeValidator(as_tuple), Field(description="The record systems that take HL7 v2 messages.")] = ()
+    destinations: Annotated[tuple[DestinationSettings, ...], BeforeValidator(as_tuple), Field(description="Where results go.")] = ()
+    routes: Annotated[tuple[RouteSettings, ...], BeforeValidator(as_tuple), Field(description="Which bundles read which images.")] = ()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Settings":
@@ -279,12 +233,17 @@ class Settings(_Section):
         """Return the routes as the domain's values, in order."""
         return tuple(one.route() for one in self.routes)
 
-    def peer(self, name: str) -> Peer:
-        """Return the peer of that name; raises `KeyError` naming the known ones."""
-        for one in self.peers:
+    @property
+    def every_peer(self) -> tuple[Peer | WebPeer | RecordPeer, ...]:
+        """The peers of all three kinds."""
+        return (*self.peers, *self.web_peers, *self.record_peers)
+
+    def peer(self, name: str) -> Peer | WebPeer | RecordPeer:
+        """Return the peer of that name, of whatever kind; raises `KeyError` naming the known ones."""
+        for one in self.every_peer:
             if one.name == name:
                 return one
-        raise KeyError(f"no peer is named {name!r}; known: {', '.join(one.name for one in self.peers) or 'none'}")
+        raise KeyError(f"no peer is named {name!r}; known: {', '.join(one.name for one in self.every_peer) or 'none'}")
 
     def destination(self, name: str) -> DestinationSettings:
         """Return the destination of that name; raises `KeyError` naming the known ones."""
@@ -303,7 +262,7 @@ class Settings(_Section):
         """
         if self.database.url is None:
             return None
-        return secrets.with_password(self.database.url, secrets.database_password(self.database.password_file))
+        return secrets.with_password(self.database.url, secrets.secret(secrets.DATABASE_PASSWORD, self.database.password_file))
 
     def installation_uid(self) -> str:
         """Return this installation's UID; where the settings name none it is made once and kept in `data_dir`.
@@ -323,5 +282,7 @@ class Settings(_Section):
     def masked(self) -> dict[str, Any]:
         """Return everything as plain values for printing; of a secret only whence it comes is told."""
         plain = self.model_dump(mode="json", by_alias=True)
-        plain["database"]["password"] = secrets.source_of_database_password(self.database.password_file)
+        plain["database"]["password"] = secrets.source(secrets.DATABASE_PASSWORD, self.database.password_file)
+        for shown, peer in zip(plain["web_peers"], self.web_peers, strict=True):
+            shown["secret"] = secrets.source(peer.secret_variable, peer.secret_file)
         return plain

@@ -32,6 +32,12 @@ def read(path: Path) -> Settings:
         settings.database_url()
     except secrets.SecretError as error:
         raise SettingsError([f"{path}: key 'password_file' in [database]: {error}"]) from error
+    for number, peer in enumerate(settings.web_peers):
+        try:
+            peer.secret()
+        except secrets.SecretError as error:
+            place = f"[[web_peers]] entry {number + 1} ({peer.name!r})"
+            raise SettingsError([f"{path}: key 'secret_file' in {place}: {error}"]) from error
     return settings
 
 
@@ -158,6 +164,8 @@ def _sentence(error: ErrorDetails, context: Mapping[str, Any]) -> str:
             return f"must be {_KINDS[kind]}, not {_named(error['input'])}; correct it"
         case kind if kind in _LIMITS:
             return f"{error['input']!r} is outside the limits; it must be {_LIMITS[kind]} {next(iter(context.values()))}"
+        case "enum":
+            sentence = f"is none of the values that this key has; write {context['expected']}"
         case "string_too_short" | "too_short":
             sentence = "is empty; write at least one"
         case "string_too_long":

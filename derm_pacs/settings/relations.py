@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
+from derm_pacs.domain.composed import Form
+from derm_pacs.settings.peers import Peer, RecordPeer, WebPeer
+
 if TYPE_CHECKING:
     from derm_pacs.settings.model import RouteSettings, Settings
 
 
 def check(settings: "Settings") -> None:
     """Raise `PydanticCustomError` of type `relation` for the first disagreement; it names table, entry and key."""
-    _single("peers", "name", [one.name for one in settings.peers])
+    _names_of_peers(settings)
     _single("peers", "ae_title", [one.ae_title for one in settings.peers])
     _single("destinations", "name", [one.name for one in settings.destinations])
     _single("routes", "name", [one.name for one in settings.routes])
@@ -34,6 +37,27 @@ def _single(table: str, key: str, values: Sequence[str]) -> None:
             raise _refuse(table, number, key, f"{value!r} stands already in entry {first + 1}", "give each entry its own")
 
 
+def _names_of_peers(settings: "Settings") -> None:
+    named: dict[str, str] = {}
+    variables: dict[str, str] = {}
+    tables: dict[str, Sequence[Peer | WebPeer | RecordPeer]] = {
+        "peers": settings.peers, "web_peers": settings.web_peers, "record_peers": settings.record_peers,
+    }
+    for table, peers in tables.items():
+        _single(table, "name", [one.name for one in peers])
+        for number, peer in enumerate(peers):
+            first = named.setdefault(peer.name, table)
+            if first != table:
+                raise _refuse(table, number, "name", f"{peer.name!r} stands already in [[{first}]]", "give each entry its own")
+    for number, peer in enumerate(settings.web_peers):
+        other = variables.setdefault(peer.secret_variable, peer.name)
+        if other != peer.name:
+            raise _refuse(
+                "web_peers", number, "name", f"{peer.name!r} and {other!r} would have their secret in the same variable {peer.secret_variable}",
+                "rename one of the two",
+            )
+
+
 def _known(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
@@ -48,7 +72,7 @@ def _peers(settings: "Settings") -> None:
 
 
 def _destinations(settings: "Settings") -> None:
-    peers = {one.name: one for one in settings.peers}
+    peers = {one.name: one for one in settings.every_peer}
     for number, destination in enumerate(settings.destinations):
         peer = peers.get(destination.peer)
         if peer is None:
@@ -56,10 +80,20 @@ def _destinations(settings: "Settings") -> None:
                 "destinations", number, "peer", f"no peer is named {destination.peer!r}",
                 f"add a [[peers]] entry of that name or write one of: {_known(peers)}",
             )
-        if not peer.listens:
+        if isinstance(peer, Peer) and not peer.listens:
             raise _refuse(
                 "destinations", number, "peer", f"the peer {peer.name!r} has no host and port",
                 "give its [[peers]] entry host and port, so that results can be sent to it",
+            )
+        if isinstance(peer, RecordPeer) and Form.MESSAGE not in destination.results:
+            raise _refuse(
+                "destinations", number, "results", f"the record peer {peer.name!r} takes messages and nothing else",
+                'write results = ["message"]',
+            )
+        if not isinstance(peer, RecordPeer) and Form.MESSAGE in destination.results:
+            raise _refuse(
+                "destinations", number, "results", f"{peer.name!r} is a PACS and takes no messages",
+                "name a peer of [[record_peers]], or take \"message\" out",
             )
 
 

@@ -56,20 +56,25 @@ def masked_url(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{name}:{MASK}@{address}"))
 
 
-def database_password(file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the database's password from the environment, else from the file, else None.
+def variable_of_peer(name: str) -> str:
+    """Return the variable of the environment that holds a web peer's secret: `PACS_2` for `pacs-2`."""
+    return f"DERM_PACS_SECRET_{name.upper().replace('-', '_')}"
+
+
+def secret(variable: str, file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return a secret from the environment, else from the file, else None.
 
     Raises `SecretError` where the file is missing, empty or readable by others than its owner and group.
     """
-    if environment.get(DATABASE_PASSWORD):
-        return environment[DATABASE_PASSWORD]
+    if environment.get(variable):
+        return environment[variable]
     return None if file is None else _read(file)
 
 
-def source_of_database_password(file: Path | None, environment: Mapping[str, str] = os.environ) -> str:
-    """Say where the database's password comes from, with the mask in its place."""
-    if environment.get(DATABASE_PASSWORD):
-        return f"{MASK} (from the environment, {DATABASE_PASSWORD})"
+def source(variable: str, file: Path | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Say where a secret comes from, with the mask in its place."""
+    if environment.get(variable):
+        return f"{MASK} (from the environment, {variable})"
     return "none" if file is None else f"{MASK} (from {file})"
 
 
@@ -97,9 +102,9 @@ def _read(file: Path) -> str:
         text = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SecretError(f"{file}: the password cannot be read ({reason}); create the file, readable by the service") from error
+        raise SecretError(f"{file}: the secret cannot be read ({reason}); create the file, readable by the service") from error
     if mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise SecretError(f"{file}: every user of the machine can read or write the password; run: chmod 600 {file}")
+        raise SecretError(f"{file}: every user of the machine can read or write the secret; run: chmod 600 {file}")
     if not text:
-        raise SecretError(f"{file}: the file is empty; write the password into it")
+        raise SecretError(f"{file}: the file is empty; write the secret into it")
     return text

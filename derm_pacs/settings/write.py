@@ -2,29 +2,41 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
-from derm_pacs.settings.model import Settings, Unit
+from derm_pacs.settings.kinds import Unit
+from derm_pacs.settings.model import Settings
 
 
 def to_toml(settings: Settings, *, commented: bool = False) -> str:
     """Return the TOML text that reads back as the same settings; `commented` adds what each key is for."""
     lines = [*_keys(settings, commented=commented)]
-    for name, _, value in _fields(settings):
+    for name, field, value in _fields(settings):
         if isinstance(value, BaseModel):
             lines += _table(f"[{name}]", value, commented=commented)
         elif _is_tables(value):
             for entry in value:
                 lines += _table(f"[[{name}]]", entry, commented=commented)
+        elif commented and (model := tables(field)) is not None:
+            lines += _absent(f"[[{name}]]", model)
     return "\n".join(lines) + "\n"
 
 
 def unit(field: FieldInfo) -> str:
     """Return the name of what a field's number counts, empty where it has none."""
     return next((one.name for one in field.metadata if isinstance(one, Unit)), "")
+
+
+def tables(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of the entries of a field that is a list of tables, None for any other field."""
+    inner = get_args(field.annotation)
+    if get_origin(field.annotation) is tuple and isinstance(inner[0], type) and issubclass(inner[0], BaseModel):
+        return inner[0]
+    return None
 
 
 def literal(value: object) -> str:
@@ -59,17 +71,25 @@ def _table(header: str, model: BaseModel, *, commented: bool) -> list[str]:
     return ["", *sentence, header, *_keys(model, commented=commented)]
 
 
+def _absent(header: str, model: type[BaseModel]) -> Iterator[str]:
+    yield from ("", f"# {(model.__doc__ or '').splitlines()[0]} None is here; an entry would be:", f"# {header}")
+    for name, field in model.model_fields.items():
+        yield f"# {_sentence(field)}"
+        yield f"# {name} =" if field.default in (None, PydanticUndefined) else f"# {name} = {literal(field.default)}"
+
+
+def _sentence(field: FieldInfo) -> str:
+    counted = f" [{unit(field)}]" if unit(field) else ""
+    return f"{field.description}{counted}"
+
+
 def _keys(model: BaseModel, *, commented: bool) -> Iterator[str]:
     for name, field, value in _fields(model):
-        if isinstance(value, BaseModel) or _is_tables(value) or (value == () and field.annotation in _TABLES):
+        if isinstance(value, BaseModel) or tables(field) is not None:
             continue
         if commented:
-            counted = f" [{unit(field)}]" if unit(field) else ""
-            yield f"# {field.description}{counted}"
+            yield f"# {_sentence(field)}"
         if value is not None:
             yield f"{name} = {literal(value)}"
         elif commented:
             yield f"# {name} ="
-
-
-_TABLES = tuple(Settings.model_fields[name].annotation for name in ("peers", "destinations", "routes"))

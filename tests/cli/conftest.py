@@ -38,7 +38,8 @@ from derm_pacs.domain.study import CloseReason, Complete, Quiet
 from derm_pacs.ledger import cases, deliveries, filing, results, runs
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.tables import Bundle
-from derm_pacs.settings.model import DatabaseSettings, ListenerSettings, Peer, Settings
+from derm_pacs.settings.model import DatabaseSettings, ListenerSettings, Settings
+from derm_pacs.settings.peers import Peer
 from derm_pacs.settings.write import to_toml
 from derm_pacs.spool.journal import Journal
 from derm_pacs.spool.read import Position, payload, records

@@ -8,7 +8,8 @@ from pynetdicom import AE, evt
 
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.domain.classes import VERIFICATION
-from derm_pacs.settings.model import DestinationSettings, Peer, RouteSettings, Settings, SpoolSettings
+from derm_pacs.settings.model import DestinationSettings, RouteSettings, Settings, SpoolSettings
+from derm_pacs.settings.peers import Peer
 from derm_pacs.settings.write import to_toml
 
 from .conftest import Installation

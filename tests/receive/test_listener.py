@@ -25,7 +25,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # typ
 
 from derm_pacs.domain import classes
 from derm_pacs.receive.listener import Listener, run
-from derm_pacs.settings.model import ListenerSettings, Peer, Settings, SpoolSettings
+from derm_pacs.settings.model import ListenerSettings, Settings, SpoolSettings
+from derm_pacs.settings.peers import Peer
 from derm_pacs.spool.journal import Journal
 from derm_pacs.spool.read import Position, payload, records
 

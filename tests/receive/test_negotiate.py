@@ -8,7 +8,8 @@ from pynetdicom.sop_class import uid_to_service_class
 
 from derm_pacs.domain import classes
 from derm_pacs.receive.negotiate import contexts, policy
-from derm_pacs.settings.model import DestinationSettings, ListenerSettings, Peer, Settings, SpoolSettings
+from derm_pacs.settings.model import DestinationSettings, ListenerSettings, ProofBy, Settings, SpoolSettings
+from derm_pacs.settings.peers import Peer
 
 PEERS = (
     Peer(name="pacs", ae_title="ORTHANC", host="127.0.0.1", port=4242, may_send=True),
@@ -22,8 +23,8 @@ def test_senders_and_destinations_that_report_are_let_in_nobody_else(tmp_path: P
         data_dir=tmp_path,
         peers=PEERS,
         destinations=(
-            DestinationSettings(name="one", peer="archive", commitment=True),
-            DestinationSettings(name="two", peer="other", commitment=False),
+            DestinationSettings(name="one", peer="archive", proof=ProofBy.COMMITMENT),
+            DestinationSettings(name="two", peer="other", proof=ProofBy.QUERY),
         ),
     )
     made = policy(settings)

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.edition import Edition, SegGeometry, SegKind, SrClass
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.settings.example import EXAMPLE
-from derm_pacs.settings.model import Settings
+from derm_pacs.settings.model import DestinationSettings, Settings
+from derm_pacs.settings.peers import WebPeer
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -28,6 +31,24 @@ def test_an_unknown_peer_or_destination_is_told_with_the_known_ones() -> None:
         EXAMPLE.peer("x")
     with pytest.raises(KeyError, match="no destination is named 'x'; known: pacs"):
         EXAMPLE.destination("x")
+
+
+def test_a_destination_wants_what_its_profile_says() -> None:
+    wanted = EXAMPLE.destination("pacs").edition()
+    assert wanted == Edition(forms=frozenset({Form.REPORT_SR, Form.OVERLAY_SR, Form.SEG, Form.PICTURE}))
+    odd = DestinationSettings(name="x", peer="pacs", results=(Form.PDF,), sr=SrClass.COMPREHENSIVE, seg=SegKind.LABELMAP, seg_geometry=SegGeometry.NONE)
+    assert odd.edition().key == "pdf;comprehensive;labelmap;none;"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
+def test_this_machine_itself_may_be_spoken_to_without_tls(host: str) -> None:
+    assert WebPeer(name="web", url=f"http://{host}:8042/dicom-web/").url == f"http://{host}:8042/dicom-web"
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "128.0.0.1", "0.0.0.0", "[::2]", "127.0.0.1.example"])  # noqa: S104
+def test_no_other_machine_may(host: str) -> None:
+    with pytest.raises(ValidationError, match="write https://"):
+        WebPeer(name="web", url=f"http://{host}/dicom-web")
 
 
 def test_the_installation_has_one_uid_for_good(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from derm_pacs.settings.model import Settings
+from derm_pacs.settings.model import ProofBy, Settings
 from derm_pacs.settings.read import SettingsError, read
 
 PEER = """
@@ -20,6 +20,17 @@ DESTINATION = """
 [[destinations]]
 name = "pacs"
 peer = "pacs"
+"""
+WEB = """
+[[web_peers]]
+name = "pacs"
+url = "https://pacs.example/dicom-web/"
+"""
+RECORD = """
+[[record_peers]]
+name = "pacs"
+host = "ris.example"
+port = 2575
 """
 ROUTE = """
 [[routes]]
@@ -50,8 +61,9 @@ def test_a_whole_file_becomes_typed_values(tmp_path: Path) -> None:
     settings = read(_file(tmp_path, 'timezone = "Europe/Berlin"\n[study]\nquiet_seconds = 5\n' + PEER + DESTINATION + ROUTE))
     assert settings.zone == ZoneInfo("Europe/Berlin")
     assert settings.study.quiet().quiet.total_seconds() == 5
-    assert settings.peer("pacs").port == 4242
-    assert settings.destination("pacs").commitment
+    assert settings.peers[0].port == 4242
+    assert settings.peer("pacs") is settings.peers[0]
+    assert settings.destination("pacs").proof is ProofBy.COMMITMENT
     assert [(one.name, one.bundles) for one in settings.routing()] == [("dermoscopy", ("melanoma_nevus_alexnet",))]
 
 
@@ -97,6 +109,24 @@ def test_a_whole_file_becomes_typed_values(tmp_path: Path) -> None:
         ),
         ('[database]\nurl = "mysql://a/b"', "key 'url' in [database]: the URL is not one of PostgreSQL"),
         ("a = [", "this is not TOML"),
+        (PEER + DESTINATION + 'results = ["seg"]', "[[destinations]] entry 1: results: none of these says the whole result; add"),
+        (PEER + DESTINATION + 'results = ["pcture"]', "is none of the values that this key has; write 'seg', 'overlay_sr'"),
+        (PEER + DESTINATION + 'results = []', "key 'results' in [[destinations]] entry 1 ('pacs'): is empty; write at least one"),
+        (PEER + DESTINATION + 'results = ["message"]', "'pacs' is a PACS and takes no messages; name a peer of [[record_peers]]"),
+        (PEER + DESTINATION + 'results = ["message", "pdf"]', "the message goes alone, to a record peer"),
+        (PEER + DESTINATION + 'sr = "4d"', "key 'sr' in [[destinations]] entry 1 ('pacs'): is none of the values that this key has"),
+        (RECORD + DESTINATION, "the record peer 'pacs' takes messages and nothing else; write results = [\"message\"]"),
+        (RECORD + "ca_file = '/ca.pem'", "ca_file does nothing with tls = false"),
+        (PEER + WEB, "key 'name' in [[web_peers]] entry 1 ('pacs'): 'pacs' stands already in [[peers]]; give each entry its own"),
+        (WEB.replace('"pacs"', '"a-b"') + WEB.replace('"pacs"', '"a_b"'), "'a_b' and 'a-b' would have their secret in the same variable DERM_PACS_SECRET_A_B"),
+        (WEB.replace("https://pacs", "http://pacs"), "http:// would send patients' data readable over the network; write https://"),
+        (WEB.replace("https://pacs", "https://u:p@pacs"), "the address holds a user or a password; take it out"),
+        (WEB.replace("https://pacs", "ftp://pacs"), "key 'url' in [[web_peers]] entry 1 ('pacs'): this is not a web address"),
+        (WEB.replace("dicom-web", "dicom-web?x=1"), "the address has a part behind"),
+        (WEB + 'auth = "basic"', "auth = \"basic\" needs user; write it"),
+        (WEB + 'auth = "oauth2"\nuser = "u"', "auth = \"oauth2\" needs token_url; write it"),
+        (WEB + 'user = "u"', "user does nothing with auth = \"none\"; take it out or change auth"),
+        (WEB + 'auth = "basic"\nuser = "u"', "key 'secret_file' in [[web_peers]] entry 1 ('pacs'): auth = \"basic\" needs a secret; write it into a file"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, text: str, sentence: str) -> None:

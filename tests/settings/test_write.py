@@ -12,19 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.edition import SegGeometry, SegKind, SrClass
 from derm_pacs.domain.reasons import REASONS
+from derm_pacs.domain.visits import Grouping
 from derm_pacs.settings.example import EXAMPLE, example_toml
 from derm_pacs.settings.model import (
     AnalysisSettings,
     DatabaseSettings,
     DestinationSettings,
+    LesionSettings,
     ListenerSettings,
-    Peer,
+    ProofBy,
     RouteSettings,
     Settings,
     SpoolSettings,
     StudySettings,
 )
+from derm_pacs.settings.peers import Peer, RecordPeer, WebAuth, WebPeer
 from derm_pacs.settings.read import parse
 from derm_pacs.settings.reference import reference_markdown
 from derm_pacs.settings.write import to_toml
@@ -43,7 +48,15 @@ def settings(draw: st.DrawFn) -> Settings:
         Peer(name=name, ae_title=title, host="pacs.example", port=draw(st.integers(1, 65535)), may_send=draw(st.booleans()))
         for name, title in zip(names, titles, strict=True)
     )
-    destination = DestinationSettings(name=draw(LABEL), peer=peers[0].name, commitment=draw(st.booleans()))
+    web, record = WebPeer(
+        name="web_0", url="https://pacs.example/dicom-web", auth=WebAuth.OAUTH2, user=draw(TEXT), secret_file=Path("/etc/secret"),
+        token_url="https://login.example/token", scope=draw(st.none() | TEXT),
+    ), RecordPeer(name="record_0", host="ris.example", port=2575, facility=draw(st.none() | TEXT))
+    destination = DestinationSettings(
+        name=draw(LABEL), peer=draw(st.sampled_from([peers[0].name, "web_0"])), proof=draw(st.sampled_from(ProofBy)),
+        results=(Form.PICTURE, *draw(st.lists(st.sampled_from([Form.REPORT_SR, Form.SEG, Form.PDF]), unique=True))),
+        sr=draw(st.sampled_from(SrClass)), seg=draw(st.sampled_from(SegKind)), seg_geometry=draw(st.sampled_from(SegGeometry)),
+    )
     route = RouteSettings(
         name=draw(LABEL), modalities=tuple(draw(st.lists(st.sampled_from(["XC", "DMS", "GM"]), unique=True))),
         bundles=("melanoma_nevus_alexnet",), destinations=(destination.name,),
@@ -57,7 +70,8 @@ def settings(draw: st.DrawFn) -> Settings:
         spool=SpoolSettings(disk_reserve_megabytes=draw(st.integers(0, 10**6))),
         study=StudySettings(quiet_seconds=draw(st.floats(0.001, 3600)), cap_seconds=draw(st.floats(3600, 604800))),
         analysis=AnalysisSettings(max_megapixels=draw(st.floats(0.001, 10000))),
-        peers=peers, destinations=(destination,), routes=(route,),
+        lesions=LesionSettings(grouping=draw(st.sampled_from(Grouping))),
+        peers=peers, web_peers=(web,), record_peers=(record,), destinations=(destination,), routes=(route,),
     )
 
 
@@ -86,8 +100,8 @@ def _keys(plain: dict[str, Any]) -> set[str]:
 
 
 def test_every_key_stands_in_the_example_and_in_the_reference() -> None:
-    keys = _keys(EXAMPLE.model_dump(mode="json", by_alias=True))
-    assert {"quiet_seconds", "ae_title", "answer_refusals", "installation_uid"} <= keys
+    keys = _keys(EXAMPLE.model_dump(mode="json", by_alias=True)) | {*WebPeer.model_fields, *RecordPeer.model_fields}
+    assert {"quiet_seconds", "ae_title", "answer_refusals", "installation_uid", "token_url"} <= keys
     for key in keys:
         assert re.search(rf"(?m)^(# )?\[*{key}\b", example_toml()), key
         assert re.search(rf"`\[*{key}\]*`", reference_markdown()), key
