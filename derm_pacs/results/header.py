@@ -70,7 +70,8 @@ def finish(
 ) -> Composed:
     """Put in what the source says of patient and study, date everything from the case, and write the Part 10 file.
 
-    `images` are those that the object is about; the first gives patient and study. `bundles` name what took part.
+    `images` are those that the object is about; the first gives patient and study. `bundles` name what took part. The
+    document's own File Meta Information says the transfer syntax that it is written in.
     """
     for element in images[0].copied_elements():
         document[element.tag] = element
@@ -100,7 +101,7 @@ def _file_meta(document: Dataset) -> FileMetaDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = document.SOPClassUID
     meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = document.file_meta.TransferSyntaxUID
     meta.ImplementationClassUID = pydicom.uid.UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return meta
