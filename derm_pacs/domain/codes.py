@@ -3,7 +3,7 @@
 Sources: P = dictionary of pydicom 3.0.2, made from the tables of PS3.16; M = MONDO, exact matches curated by hand
 (August 2026); H = cross references of the Human Phenotype Ontology (January 2025); D = cross references of the Disease
 Ontology (SNOMED US, September 2025); F = a public FHIR value set of morphologic abnormalities; U = UCUM;
-own = our private scheme, for want of a verified public code.
+L = RFC 5646 with the IANA registry of language subtags; own = our private scheme, for want of a verified public code.
 """
 
 from collections.abc import Mapping
@@ -99,12 +99,38 @@ _STRUCTURE = (
     _row("algorithm_name", "111001", "DCM", "Algorithm Name", "P"),
     _row("algorithm_parameters", "111002", "DCM", "Algorithm Parameters", "P"),
     _row("algorithm_version", "111003", "DCM", "Algorithm Version", "P"),
+    _row("perimeter", "131191004", "SCT", "Perimeter", "P"),
+    _row("certainty_of_finding", "111012", "DCM", "Certainty of Finding", "P"),
+    _row("summary", "121111", "DCM", "Summary", "P"),
+    _row("prior_report", "122075", "DCM", "Prior report for current patient", "P"),
+    _row("photography_of_patient", "197157006", "SCT", "Photography of patient", "P"),
+    _row("microscopic_photography", "60287000", "SCT", "Photography, microscopic (procedure)", "P"),
     _row("no_units", "1", "UCUM", "no units", "P U"),
     _row("percent", "%", "UCUM", "Percent", "P U"),
     _row("millimetre", "mm", "UCUM", "mm", "P U"),
     _row("square_millimetre", "mm2", "UCUM", "square millimeter", "P U"),
     _row("pixels", "{pixels}", "UCUM", "pixels", "U"),
 )
+
+_TEMPLATES = (
+    _row("algorithm_family", "111000", "DCM", "Algorithm Family", "P"),
+    _row("image_region", "111030", "DCM", "Image Region", "P"),
+    _row("observer_type", "121005", "DCM", "Observer Type", "P"),
+    _row("device_observer_uid", "121012", "DCM", "Device Observer UID", "P"),
+    _row("device_observer_name", "121013", "DCM", "Device Observer Name", "P"),
+    _row("device_observer_manufacturer", "121014", "DCM", "Device Observer Manufacturer", "P"),
+    _row("device_observer_model_name", "121015", "DCM", "Device Observer Model Name", "P"),
+    _row("language", "121049", "DCM", "Language of Content Item and Descendants", "P"),
+    _row("english", "en-US", "RFC5646", "English (United States)", "L"),
+    _row("procedure_reported", "121058", "DCM", "Procedure reported", "P"),
+    _row("source_of_measurement", "121112", "DCM", "Source of Measurement", "P"),
+    _row("referenced_segmentation_frame", "121214", "DCM", "Referenced Segmentation Frame", "P"),
+    _row("source_image_for_segmentation", "121233", "DCM", "Source image for segmentation", "P"),
+    _row("derivation", "121401", "DCM", "Derivation", "P"),
+    _row("measurement_group", "125007", "DCM", "Measurement Group", "P"),
+    _row("imaging_measurements", "126010", "DCM", "Imaging Measurements", "P"),
+)
+"""What the templates of PS3.16 (TID 300, 1001, 1204, 1410, 1500, 1501, 1600, 4019) name their items by."""
 
 _OWN = (
     _row("classifier_call", "CALL", PRIVATE_SCHEME, "Classifier call", "own"),
@@ -117,14 +143,19 @@ _OWN = (
     _row("frame_number", "FRAME-NUMBER", PRIVATE_SCHEME, "Frame number", "own"),
     _row("set_by", "SET-BY", PRIVATE_SCHEME, "Threshold set by", "own"),
     _row("combined_by", "COMBINED-BY", PRIVATE_SCHEME, "Images combined by", "own"),
+    _row("mean_of_images", "RULE-MEAN", PRIVATE_SCHEME, "Mean of the images", "own"),
+    _row("maximum_of_images", "RULE-MAXIMUM", PRIVATE_SCHEME, "Image with the highest probability", "own"),
+    _row("unreadable_object", "UNREADABLE", PRIVATE_SCHEME, "Object of the study that cannot be read", "own"),
+    _row("confocal_microscopy", "CONFOCAL", PRIVATE_SCHEME, "Confocal microscopy of the skin", "own"),
     _row("revision", "REVISION", PRIVATE_SCHEME, "Revision of these results", "own"),
     _row("earlier_study", "EARLIER-STUDY", PRIVATE_SCHEME, "Earlier study of the lesion", "own"),
     _row("change_of_area", "CHANGE-AREA", PRIVATE_SCHEME, "Change of the area since the earlier study", "own"),
     _row("change_of_diameter", "CHANGE-DIAMETER", PRIVATE_SCHEME, "Change of the diameter since the earlier study", "own"),
+    _row("change_of_probability", "CHANGE-PROB", PRIVATE_SCHEME, "Change of the probability since the earlier study", "own"),
     _row("change_of_share", "CHANGE-SHARE", PRIVATE_SCHEME, "Change of the share of the image since the earlier study", "own"),
 )
 
-CODES: Mapping[str, Code] = MappingProxyType({row.name: row for row in (*_DIAGNOSES, *_REGIONS, *_STRUCTURE, *_OWN)})
+CODES: Mapping[str, Code] = MappingProxyType({row.name: row for row in (*_DIAGNOSES, *_REGIONS, *_STRUCTURE, *_TEMPLATES, *_OWN)})
 """Every row by its name."""
 
 DIAGNOSES = frozenset(row.name for row in _DIAGNOSES)
@@ -152,6 +183,16 @@ def probability_name(row: Code) -> Code:
         meaning=row.short or row.meaning, source="own", short=row.short,
     )
 
+
+def meaning_of(value: str, scheme: str) -> str | None:
+    """Return what a code of ours means, None where neither the table nor `probability_name` has it."""
+    return _MEANINGS.get((value, scheme))
+
+
+_MEANINGS = {
+    (row.value, row.scheme): row.meaning
+    for row in (*CODES.values(), *(probability_name(one) for one in _DIAGNOSES))
+}
 
 _VERHOEFF_MULTIPLY = (
     (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4, 0, 6, 7, 8, 9, 5), (2, 3, 4, 0, 1, 7, 8, 9, 5, 6),

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.sr._concepts_dict import concepts as _concepts
 
-from derm_pacs.domain.codes import CODES, DIAGNOSES, REGIONS, Code, code, has_valid_check_digit, probability_name
+from derm_pacs.domain.codes import CODES, DIAGNOSES, REGIONS, Code, code, has_valid_check_digit, meaning_of, probability_name
 
 
 @pytest.mark.parametrize("row", CODES.values(), ids=lambda row: row.name)
@@ -14,7 +16,7 @@ def test_a_row_fits_into_dicom_and_names_its_source(row: Code) -> None:
     assert 0 < len(row.scheme) <= 16
     assert 0 < len(row.meaning) <= 64
     assert len(row.short) <= 15
-    assert set(row.source.split()) <= {"P", "M", "H", "D", "F", "U", "own"} and row.source
+    assert set(row.source.split()) <= {"P", "M", "H", "D", "F", "U", "L", "own"} and row.source
     assert (row.scheme == "99DERMPACS") == (row.source == "own")
 
 
@@ -67,3 +69,21 @@ def test_a_probability_has_a_private_name_that_fits(name: str) -> None:
     assert row.scheme == "99DERMPACS"
     assert len(row.value) <= 16
     assert row.meaning == code(name).short
+
+
+def test_every_code_of_ours_has_one_meaning_and_a_foreign_one_none() -> None:
+    for row in (*CODES.values(), *(probability_name(code(name)) for name in DIAGNOSES)):
+        assert meaning_of(row.value, row.scheme) == row.meaning
+    assert meaning_of("372244006", "99OTHER") is None
+
+
+@given(st.integers(10**5, 10**17), st.data())
+def test_one_wrong_digit_of_a_snomed_code_is_always_noticed_and_two_changed_places_too(stem: int, data: st.DataObject) -> None:
+    """What the check digit of Verhoeff is there for."""
+    (good,) = (f"{stem}{digit}" for digit in range(10) if has_valid_check_digit(f"{stem}{digit}"))
+    at = data.draw(st.integers(0, len(good) - 1))
+    other = data.draw(st.sampled_from([one for one in "0123456789" if one != good[at]]))
+    assert not has_valid_check_digit(good[:at] + other + good[at + 1 :])
+    pair = data.draw(st.integers(0, len(good) - 2))
+    if good[pair] != good[pair + 1]:
+        assert not has_valid_check_digit(good[:pair] + good[pair + 1] + good[pair] + good[pair + 2 :])
