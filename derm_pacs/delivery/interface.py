@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,11 @@ class WebDestination:
     """Certificates (PEM) that the servers are checked against; None: those that the system trusts."""
     access: Basic | ClientCredentials | None = None
     connect_seconds: float = 10.0
-    """To open the TCP connection and TLS."""
+    """To open the TCP connection and TLS, and for each block of data to be taken off our hands."""
     answer_seconds: float = 30.0
     """For each answer to a query or a request for a token."""
     store_seconds: float = 120.0
-    """For the answer to one request that stores, and for each block of data to be taken off our hands."""
+    """For the answer to one request that stores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +84,15 @@ class RecordDestination:
 
 Target = Destination | WebDestination | RecordDestination
 """A destination of whatever kind."""
+
+
+class Instance(Protocol):
+    """What names an instance of ours to a destination that is asked whether it has it."""
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Its series."""
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Itself."""
