@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.sr._concepts_dict import concepts as _concepts
 
-from derm_pacs.domain.codes import CODES, DIAGNOSES, REGIONS, Code, code, has_valid_check_digit, meaning_of, probability_name
+from derm_pacs.domain.codes import (
+    CODES,
+    DIAGNOSES,
+    REGIONS,
+    Code,
+    code,
+    has_valid_check_digit,
+    meaning_of,
+    probability_name,
+)
 
 
 @pytest.mark.parametrize("row", CODES.values(), ids=lambda row: row.name)
