@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from derm_pacs.domain.findings import Combine, Grade, LesionRule
+from derm_pacs.domain.findings import Classification, Combine, Grade, LesionRule
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
@@ -216,6 +216,8 @@ class ServingDescription(_Closed):
                 raise ValueError(f"operating point {point.id!r} names no classification output: {point.output!r}")
             if point.positive not in {one.id for one in output.classes}:
                 raise ValueError(f"operating point {point.id!r} names no class of {point.output!r}: {point.positive!r}")
+        if self.explanation is not None and not isinstance(outputs.get(self.explanation.output), ClassificationOutput):
+            raise ValueError(f"explanation names no classification output: {self.explanation.output!r}")
         return self
 
 
@@ -226,3 +228,14 @@ def lesion_rules(description: ServingDescription) -> tuple[LesionRule, ...]:
         for output in description.outputs
         if isinstance(output, ClassificationOutput)
     )
+
+
+def explained_class(description: ServingDescription, classification: Classification) -> str:
+    """Return the id of the class that an explanation of this classification is about.
+
+    That which the first operating point of its output watches; without one, the most probable class, the first of equals.
+    """
+    for point in description.operating_points:
+        if point.output == classification.output:
+            return point.positive
+    return max(classification.probabilities, key=lambda one: one.probability).class_id

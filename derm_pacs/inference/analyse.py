@@ -1,7 +1,7 @@
 """One bundle on one image: decode, quality gate, network, and what its outputs mean."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional
 from derm_pacs.domain.bundle import ClassificationOutput, SegmentationOutput, ServingDescription
 from derm_pacs.domain.findings import Classification, ClassProbability, Mask, Outcome, Refusal, Segmentation
 from derm_pacs.domain.reasons import TOO_SMALL, WRONG_COLOUR
+from derm_pacs.inference.explain import Explainer
 from derm_pacs.inference.outcomes import FrameOutcome, refusal
 from derm_pacs.inference.pixels import Pixels, Undecoded, frames
 from derm_pacs.inference.preprocessing import prepare
@@ -27,12 +28,18 @@ class WrongOutput(RuntimeError):
     """The network gave something else than its description says."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedBundle:
-    """A description with its network, in float32 and evaluation mode."""
+    """A description with its network, in float32 and evaluation mode, and what explains it."""
 
-    description: ServingDescription
-    network: nn.Module
+    __slots__ = ("description", "explainer", "network")
+
+    def __init__(self, *, description: ServingDescription, network: nn.Module) -> None:
+        """Make it ready; raises `WrongExplanation` where the network cannot be explained as the description says."""
+        self.description = description
+        self.network = network
+        self.explainer: Explainer | None = None
+        if description.explanation is not None:
+            self.explainer = Explainer(description, description.explanation, network)
 
 
 def analyse_image(bundle: LoadedBundle, part10: bytes, *, max_pixels: int, max_frames: int) -> tuple[FrameOutcome, ...]:
@@ -61,9 +68,11 @@ def analyse_pixels(bundle: LoadedBundle, pixels: Pixels) -> tuple[Outcome, ...]:
     coloured = _in_colour(pixels, description)
     if isinstance(coloured, Refusal):
         return (coloured,)
+    prepared = prepare(coloured, description.preprocessing)
     with torch.inference_mode():
-        logits = bundle.network(prepare(coloured, description.preprocessing))
-    return outcomes(logits, description, rows=pixels.shape[0], columns=pixels.shape[1])
+        logits = bundle.network(prepared)
+    found = outcomes(logits, description, rows=pixels.shape[0], columns=pixels.shape[1])
+    return tuple(_explained(bundle.explainer, prepared, outcome) for outcome in found)
 
 
 def outcomes(
@@ -81,6 +90,12 @@ def outcomes(
         else _segmentation(tensor, output, rows=rows, columns=columns)
         for tensor, output in zip(tensors, description.outputs, strict=True)
     )
+
+
+def _explained(explainer: Explainer | None, prepared: Tensor, outcome: Outcome) -> Outcome:
+    if explainer is None or not isinstance(outcome, Classification):
+        return outcome
+    return replace(outcome, saliency=explainer.explain(prepared, outcome))
 
 
 def _in_colour(pixels: Pixels, description: ServingDescription) -> Pixels | Refusal:

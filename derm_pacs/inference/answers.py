@@ -1,22 +1,35 @@
 """Findings to answers in the runner, and back in the client, which believes nothing that it has not checked."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from derm_pacs.domain import reasons
-from derm_pacs.domain.bundle import ClassificationOutput, SegmentationOutput, ServingDescription
-from derm_pacs.domain.findings import Classification, ClassProbability, Mask, Outcome, Refusal, Segmentation
+from derm_pacs.domain.bundle import ClassificationOutput, SegmentationOutput, ServingDescription, explained_class
+from derm_pacs.domain.findings import (
+    Classification,
+    ClassProbability,
+    Outcome,
+    Preview,
+    Refusal,
+    Saliency,
+    Segmentation,
+)
 from derm_pacs.inference.messages import (
+    MAX_GRID,
     ClassificationAnswer,
     FrameAnswer,
     ImageAnswer,
     OutcomeAnswer,
+    PreviewAnswer,
     RefusalAnswer,
+    SaliencyAnswer,
     SegmentationAnswer,
 )
 from derm_pacs.inference.outcomes import FrameOutcome
+from derm_pacs.inference.previews import preview_shape
 
 REFUSALS = frozenset(
     reason.code
@@ -36,7 +49,12 @@ class Unbelievable(ValueError):
 
 
 class Expected:
-    """What an answer must fit: the description, and the image's size as the client read it."""
+    """What an answer must fit: the description, and the image's size as the client read it.
+
+    The memory file holds the masks first: frames x segmentation outputs bit maps, each of ceil(rows x columns / 8) bytes,
+    rows first, most significant bit first. Where the bundle explains, a saliency grid of each frame follows, bytes with
+    rows first, with room for 64 x 64.
+    """
 
     __slots__ = ("columns", "description", "frames", "rows")
 
@@ -57,51 +75,73 @@ class Expected:
 
     @property
     def memory(self) -> int:
-        """Bytes of the memory file for masks."""
-        return self.frames * self.masks_a_frame * self.bitmap_bytes
+        """Bytes of the memory file."""
+        return self.place_of_grid(self.frames + 1)
 
     def place(self, frame: int, mask: int) -> int:
         """Return the first byte of the mask with index `mask` of the frame (1-based)."""
         return ((frame - 1) * self.masks_a_frame + mask) * self.bitmap_bytes
 
+    def place_of_grid(self, frame: int) -> int:
+        """Return the first byte of the saliency grid of the frame (1-based)."""
+        room = MAX_GRID * MAX_GRID if self.description.explanation is not None else 0
+        return self.place(self.frames + 1, 0) + (frame - 1) * room
 
-def encode(outcomes: Sequence[FrameOutcome], number: int) -> tuple[ImageAnswer, list[tuple[int, int, Mask]]]:
-    """Return the answer to question `number`, and its masks as (frame, index among the frame's masks, mask)."""
-    frames: list[FrameAnswer] = []
-    masks: list[tuple[int, int, Mask]] = []
+
+def encode(outcomes: Sequence[FrameOutcome], number: int) -> ImageAnswer:
+    """Return the answer to question `number`."""
+    return ImageAnswer(
+        id=number,
+        frames=[FrameAnswer(frame=one.frame, outcomes=[_answer(each) for each in one.outcomes]) for one in outcomes],
+    )
+
+
+def arrays(outcomes: Sequence[FrameOutcome], description: ServingDescription) -> Iterator[tuple[int, bytes]]:
+    """Give what belongs into the memory file as (first byte, content)."""
+    masks = [each.mask for one in outcomes for each in one.outcomes if isinstance(each, Segmentation)]
+    size = masks[0].shape if masks else (0, 0)
+    layout = Expected(description, (len(outcomes), size[0], size[1]))
     for one in outcomes:
-        answers: list[OutcomeAnswer] = []
         found = 0
         for outcome in one.outcomes:
-            answers.append(_answer(outcome))
             if isinstance(outcome, Segmentation):
-                masks.append((one.frame, found, outcome.mask))
+                yield layout.place(one.frame, found), np.packbits(outcome.mask).tobytes()
                 found += 1
-        frames.append(FrameAnswer(frame=one.frame, outcomes=answers))
-    return ImageAnswer(id=number, frames=frames), masks
+            elif isinstance(outcome, Classification) and outcome.saliency is not None:
+                yield layout.place_of_grid(one.frame), outcome.saliency.grid.tobytes()
 
 
-def accept(answer: ImageAnswer, expected: Expected, masks: bytes) -> tuple[FrameOutcome, ...]:
+def accept(answer: ImageAnswer, expected: Expected, memory: bytes) -> tuple[FrameOutcome, ...]:
     """Return the outcomes, or raise `Unbelievable` naming what does not fit.
 
-    `masks` is the content of the memory file, `expected.memory` bytes long.
+    `memory` is the content of the memory file, `expected.memory` bytes long.
     """
     numbers = [one.frame for one in answer.frames]
     whole_refused = len(answer.frames) == 1 and isinstance(answer.frames[0].outcomes[0], RefusalAnswer)
     if numbers != list(range(1, len(numbers) + 1)) or not (len(numbers) == expected.frames or whole_refused):
         raise Unbelievable(f"frames {numbers[:20]} of an image with {expected.frames}")
-    return tuple(_frame(one, expected, masks) for one in answer.frames)
+    return tuple(_frame(one, expected, memory) for one in answer.frames)
 
 
 def _answer(outcome: Outcome) -> OutcomeAnswer:
     if isinstance(outcome, Classification):
-        return ClassificationAnswer(probabilities=[one.probability for one in outcome.probabilities])
+        return ClassificationAnswer(
+            probabilities=[one.probability for one in outcome.probabilities],
+            saliency=_saliency_answer(outcome.saliency),
+        )
     if isinstance(outcome, Segmentation):
         return SegmentationAnswer(rows=outcome.mask.shape[0], columns=outcome.mask.shape[1])
     return RefusalAnswer(reason=outcome.reason, detail=outcome.detail)
 
 
-def _frame(answer: FrameAnswer, expected: Expected, masks: bytes) -> FrameOutcome:
+def _saliency_answer(saliency: Saliency | None) -> SaliencyAnswer | None:
+    if saliency is None:
+        return None
+    rows, columns = saliency.grid.shape
+    return SaliencyAnswer(class_id=saliency.class_id, rows=rows, columns=columns)
+
+
+def _frame(answer: FrameAnswer, expected: Expected, memory: bytes) -> FrameOutcome:
     first = answer.outcomes[0]
     if isinstance(first, RefusalAnswer):
         if len(answer.outcomes) != 1 or first.reason not in REFUSALS or not first.detail.isprintable():
@@ -114,33 +154,54 @@ def _frame(answer: FrameAnswer, expected: Expected, masks: bytes) -> FrameOutcom
     found = 0
     for output, one in zip(outputs, answer.outcomes, strict=True):
         if isinstance(output, ClassificationOutput):
-            outcomes.append(_classification(output, one))
+            outcomes.append(_classification(output, one, expected, memory, expected.place_of_grid(answer.frame)))
         else:
-            outcomes.append(_segmentation(output, one, expected, masks, expected.place(answer.frame, found)))
+            outcomes.append(_segmentation(output, one, expected, memory, expected.place(answer.frame, found)))
             found += 1
     return FrameOutcome(frame=answer.frame, outcomes=tuple(outcomes))
 
 
-def _classification(output: ClassificationOutput, answer: OutcomeAnswer) -> Classification:
+def _classification(
+    output: ClassificationOutput, answer: OutcomeAnswer, expected: Expected, memory: bytes, place: int
+) -> Classification:
     if not isinstance(answer, ClassificationAnswer) or len(answer.probabilities) != len(output.classes):
         raise Unbelievable(f"output {output.id} has not one probability a class")
     if not math.isclose(math.fsum(answer.probabilities), 1.0, abs_tol=_SUM_TOLERANCE):
         raise Unbelievable(f"the probabilities of output {output.id} sum to {math.fsum(answer.probabilities)!r}")
-    return Classification(
+    found = Classification(
         output=output.id,
         probabilities=tuple(
             ClassProbability(class_id=one.id, concept=one.concept, probability=probability)
             for one, probability in zip(output.classes, answer.probabilities, strict=True)
         ),
     )
+    if answer.saliency is None:
+        return found
+    return replace(found, saliency=_saliency(found, answer.saliency, expected.description, memory, place))
+
+
+def _saliency(
+    found: Classification, answer: SaliencyAnswer, description: ServingDescription, memory: bytes, place: int
+) -> Saliency:
+    explanation = description.explanation
+    if explanation is None or explanation.output != found.output:
+        raise Unbelievable(f"output {found.output} comes with a saliency map that the description does not name")
+    if answer.class_id != explained_class(description, found):
+        raise Unbelievable(f"the saliency map of output {found.output} is about another class")
+    grid = np.frombuffer(memory, dtype=np.uint8, count=answer.rows * answer.columns, offset=place)
+    if grid.max() != 255 or grid.min() == 255:
+        raise Unbelievable(f"the saliency map of output {found.output} has no strongest place")
+    return Saliency(
+        method=explanation.method, class_id=answer.class_id, grid=grid.reshape(answer.rows, answer.columns).copy()
+    )
 
 
 def _segmentation(
-    output: SegmentationOutput, answer: OutcomeAnswer, expected: Expected, masks: bytes, place: int
+    output: SegmentationOutput, answer: OutcomeAnswer, expected: Expected, memory: bytes, place: int
 ) -> Segmentation:
     if not isinstance(answer, SegmentationAnswer) or (answer.rows, answer.columns) != (expected.rows, expected.columns):
         raise Unbelievable(f"output {output.id} has no mask of {expected.rows} rows and {expected.columns} columns")
-    bitmap = np.frombuffer(masks, dtype=np.uint8, count=expected.bitmap_bytes, offset=place)
+    bitmap = np.frombuffer(memory, dtype=np.uint8, count=expected.bitmap_bytes, offset=place)
     bits = np.unpackbits(bitmap, count=expected.rows * expected.columns)
     return Segmentation(
         output=output.id,
@@ -148,3 +209,41 @@ def _segmentation(
         threshold=output.threshold,
         mask=bits.reshape(expected.rows, expected.columns).astype(np.bool_),
     )
+
+
+class ExpectedPreviews:
+    """What the previews of an image must fit; the memory file has room for one of each frame, RGB bytes, rows first."""
+
+    __slots__ = ("columns", "frames", "rows")
+
+    def __init__(self, size: tuple[int, int, int]) -> None:
+        """`size` is (frames, rows, columns) of the image."""
+        self.frames, rows, columns = size
+        self.rows, self.columns = preview_shape(rows, columns)
+
+    @property
+    def bytes_each(self) -> int:
+        """Bytes of one preview."""
+        return 3 * self.rows * self.columns
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the memory file."""
+        return self.frames * self.bytes_each
+
+
+def accept_previews(answer: PreviewAnswer, expected: ExpectedPreviews, memory: bytes) -> dict[int, Preview]:
+    """Return the previews by frame, views of `memory`, or raise `Unbelievable` naming what does not fit."""
+    size = (expected.rows, expected.columns)
+    if answer.frames and (answer.rows, answer.columns) != size:
+        raise Unbelievable(
+            f"previews of {answer.rows} rows and {answer.columns} columns, they have {size[0]} and {size[1]}"
+        )
+    if answer.frames != sorted(set(answer.frames)) or any(frame > expected.frames for frame in answer.frames):
+        raise Unbelievable(f"previews of frames {answer.frames[:20]} of an image with {expected.frames}")
+    return {
+        frame: np.frombuffer(
+            memory, dtype=np.uint8, count=expected.bytes_each, offset=(frame - 1) * expected.bytes_each
+        ).reshape(*size, 3)
+        for frame in answer.frames
+    }

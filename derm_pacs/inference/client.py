@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.errors import Defect
+from derm_pacs.domain.findings import Preview
 from derm_pacs.domain.golden import GoldenResult
 from derm_pacs.domain.reasons import RUNNER_FAILED
 from derm_pacs.inference import wire
-from derm_pacs.inference.answers import Expected, Unbelievable, accept
+from derm_pacs.inference.answers import Expected, ExpectedPreviews, Unbelievable, accept, accept_previews
 from derm_pacs.inference.header import measure, read
 from derm_pacs.inference.memory import content, sealed, writable
 from derm_pacs.inference.messages import (
@@ -36,6 +37,7 @@ from derm_pacs.inference.messages import (
     Hello,
     ImageAnswer,
     Order,
+    PreviewAnswer,
     Question,
 )
 from derm_pacs.inference.outcomes import FrameOutcome
@@ -127,12 +129,30 @@ class Runner:
         error of its own, or said what cannot be.
         """
         expected = Expected(self._description, self._size(part10))
-        with self._one_at_a_time, sealed(part10) as image, writable(expected.memory) as masks:
-            answer = self._ask("image", image, masks)
+        with self._one_at_a_time, sealed(part10) as image, writable(expected.memory) as arrays:
+            answer = self._ask("image", image, arrays)
             if not isinstance(answer, ImageAnswer):
                 raise self._failed("it answered another question")
             try:
-                return accept(answer, expected, content(masks, expected.memory))
+                return accept(answer, expected, content(arrays, expected.memory))
+            except Unbelievable as error:
+                raise self._failed(f"it said what cannot be: {error}") from error
+
+    def previews(self, part10: bytes) -> Mapping[int, Preview]:
+        """Return a preview of every frame of a Part 10 file that can be decoded, by its number (1-based).
+
+        Empty where nothing can be decoded or the image is beyond the limits. Raises as `analyse`.
+        """
+        size = self._size(part10)
+        if size is None:
+            return {}
+        expected = ExpectedPreviews(size)
+        with self._one_at_a_time, sealed(part10) as image, writable(expected.memory) as pictures:
+            answer = self._ask("preview", image, pictures)
+            if not isinstance(answer, PreviewAnswer):
+                raise self._failed("it answered another question")
+            try:
+                return accept_previews(answer, expected, content(pictures, expected.memory))
             except Unbelievable as error:
                 raise self._failed(f"it said what cannot be: {error}") from error
 
@@ -155,7 +175,7 @@ class Runner:
         if running is not None:
             running.end()
 
-    def _ask(self, about: str, *descriptors: int) -> ImageAnswer | GoldenAnswer:
+    def _ask(self, about: str, *descriptors: int) -> ImageAnswer | PreviewAnswer | GoldenAnswer:
         running = self._live()
         self._questions += 1
         question = Question.model_validate({"id": self._questions, "about": about})

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from derm_pacs.domain.bundle import ServingDescription
 
+MAX_GRID = 64
+"""Rows and columns of a saliency grid at most."""
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -57,14 +60,22 @@ class Failed(_Message):
 
 
 class Question(_Message):
-    """Analyse the image whose Part 10 bytes are in the descriptor that comes along, or the golden inputs.
+    """Analyse or make previews of the image whose Part 10 bytes are in the descriptor that comes along, or run the golden inputs.
 
-    With an image, a second descriptor is the memory file for masks: frames x segmentation outputs bit maps, each of
-    ceil(rows x columns / 8) bytes, rows first, most significant bit first.
+    With an image, a second descriptor is the memory file for arrays; `answers.Expected` and `answers.ExpectedPreviews` say
+    where each lies in it.
     """
 
     id: Annotated[int, Field(ge=0)]
-    about: Literal["image", "golden"]
+    about: Literal["image", "preview", "golden"]
+
+
+class SaliencyAnswer(_Message):
+    """The class that the grid in the memory file is about, and the grid's size."""
+
+    class_id: Annotated[str, Field(max_length=64)]
+    rows: Annotated[int, Field(gt=0, le=MAX_GRID)]
+    columns: Annotated[int, Field(gt=0, le=MAX_GRID)]
 
 
 class ClassificationAnswer(_Message):
@@ -72,6 +83,7 @@ class ClassificationAnswer(_Message):
 
     kind: Literal["classification"] = "classification"
     probabilities: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(max_length=1000)]
+    saliency: SaliencyAnswer | None = None
 
 
 class SegmentationAnswer(_Message):
@@ -108,6 +120,16 @@ class ImageAnswer(_Message):
     frames: Annotated[list[FrameAnswer], Field(min_length=1)]
 
 
+class PreviewAnswer(_Message):
+    """The frames whose previews lie in the memory file, in order, and the size that all of them have."""
+
+    kind: Literal["preview"] = "preview"
+    id: int
+    frames: Annotated[list[Annotated[int, Field(ge=1)]], Field(max_length=10_000)]
+    rows: Annotated[int, Field(ge=0)]
+    columns: Annotated[int, Field(ge=0)]
+
+
 class GoldenFigures(_Message):
     """The figures of one golden input by their names; a refusal in words where there are none."""
 
@@ -133,6 +155,5 @@ class Broken(_Message):
 
 
 GREETING: TypeAdapter[Hello | Failed] = TypeAdapter(Annotated[Hello | Failed, Field(discriminator="kind")])
-ANSWER: TypeAdapter[ImageAnswer | GoldenAnswer | Broken] = TypeAdapter(
-    Annotated[ImageAnswer | GoldenAnswer | Broken, Field(discriminator="kind")]
-)
+Answer = ImageAnswer | PreviewAnswer | GoldenAnswer | Broken
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])

@@ -18,17 +18,16 @@ import traceback
 import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from derm_pacs.domain.findings import Mask
 from derm_pacs.inference import weights, wire
 from derm_pacs.inference.analyse import LoadedBundle, analyse_image
-from derm_pacs.inference.answers import Expected, encode
+from derm_pacs.inference.answers import arrays, encode
 from derm_pacs.inference.confine import confine, readable_places
 from derm_pacs.inference.golden import figures
-from derm_pacs.inference.messages import Broken, Failed, GoldenAnswer, Hello, Order, Question
+from derm_pacs.inference.messages import Broken, Failed, GoldenAnswer, Hello, Order, PreviewAnswer, Question
 from derm_pacs.inference.networks import build
+from derm_pacs.inference.previews import previews
 
 _PR_SET_PDEATHSIG = 1
 _DECODERS = ("gdcm", "jpeg_ls", "openjpeg", "pylibjpeg", "rle", "PIL.JpegImagePlugin", "PIL.PngImagePlugin")
@@ -66,11 +65,12 @@ def _prepare(order: Order, channel: socket.socket) -> LoadedBundle | None:
         torch.set_num_threads(order.threads)
         network = build(order.description.network)
         weights.load(folder, order.description.weights, network)
+        bundle = LoadedBundle(description=order.description, network=network)
     except Exception as error:  # noqa: BLE001 whatever it is, the client is told; no image has been seen yet
         wire.send(channel, Failed(detail=f"{type(error).__name__}: {error}"[:2000]).model_dump_json().encode())
         return None
     wire.send(channel, Hello(confinement=confinement).model_dump_json().encode())
-    return LoadedBundle(description=order.description, network=network)
+    return bundle
 
 
 def _serve_one(channel: socket.socket, order: Order, bundle: LoadedBundle) -> None:
@@ -94,11 +94,22 @@ def _answer(question: Question, order: Order, bundle: LoadedBundle, descriptors:
         return GoldenAnswer(id=question.id, inputs=inputs).model_dump_json().encode()
     source, target = descriptors
     part10 = _content(source)
+    if question.about == "preview":
+        return _previews(question, order, part10, target).model_dump_json().encode()
     outcomes = analyse_image(bundle, part10, max_pixels=order.max_pixels, max_frames=order.max_frames)
-    answer, masks = encode(outcomes, question.id)
-    if masks:
-        _write(masks, Expected(order.description, (len(outcomes), *masks[0][2].shape)), target)
-    return answer.model_dump_json().encode()
+    for place, content in arrays(outcomes, order.description):
+        _write(target, place, content)
+    return encode(outcomes, question.id).model_dump_json().encode()
+
+
+def _previews(question: Question, order: Order, part10: bytes, target: int) -> PreviewAnswer:
+    found: list[int] = []
+    rows = columns = 0
+    for frame, preview in previews(part10, max_pixels=order.max_pixels, max_frames=order.max_frames):
+        rows, columns = preview.shape[:2]
+        _write(target, (frame - 1) * preview.nbytes, preview.tobytes())
+        found.append(frame)
+    return PreviewAnswer(id=question.id, frames=found, rows=rows, columns=columns)
 
 
 def _content(descriptor: int) -> bytes:
@@ -107,12 +118,10 @@ def _content(descriptor: int) -> bytes:
         return memory[:]
 
 
-def _write(masks: list[tuple[int, int, Mask]], layout: Expected, target: int) -> None:
-    """Write the masks as bit maps; through a mapping, since writing to files is beyond the runner's limits."""
-    with mmap.mmap(target, layout.memory) as memory:
-        for frame, index, mask in masks:
-            place = layout.place(frame, index)
-            memory[place : place + layout.bitmap_bytes] = np.packbits(mask).tobytes()
+def _write(target: int, place: int, content: bytes) -> None:
+    """Write into a memory file; through a mapping, since writing to files is beyond the runner's limits."""
+    with mmap.mmap(target, os.fstat(target).st_size) as memory:
+        memory[place : place + len(content)] = content
 
 
 def _silence() -> None:

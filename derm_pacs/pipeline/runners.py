@@ -1,12 +1,13 @@
 """The warm runners of a worker: one confined process for each bundle version that it has used."""
 
 import threading
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from derm_pacs.bundles.verify import verify
 from derm_pacs.domain.bundle import lesion_rules
-from derm_pacs.domain.findings import LesionRule, Outcome
+from derm_pacs.domain.findings import LesionRule, Outcome, Preview
 from derm_pacs.inference.client import Runner
 from derm_pacs.settings.model import AnalysisSettings
 
@@ -29,6 +30,14 @@ class Runners:
         with self._lock:
             runner = self._runner(folder, content_hash)
             return tuple((one.frame, one.outcomes) for one in runner.analyse(part10))
+
+    def previews(self, folder: Path, content_hash: str, part10: bytes) -> Mapping[int, Preview]:
+        """Return a preview of each frame of an image that can be decoded (1-based), made by the runner of the bundle.
+
+        Waits and raises as `analyse`.
+        """
+        with self._lock:
+            return self._runner(folder, content_hash).previews(part10)
 
     def lesion_rules(self, folder: Path, content_hash: str) -> tuple[LesionRule, ...]:
         """Return the rules of the bundle in `folder`, by which its run gives several images of a lesion one call.

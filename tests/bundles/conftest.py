@@ -18,6 +18,7 @@ SERVING: dict[str, Any] = {
     "outputs": [{"kind": "classification", "id": "diagnosis", "activation": "softmax", "lesion_rule": "mean",
                  "classes": [{"id": "nevus", "concept": "nevus"}, {"id": "melanoma", "concept": "melanoma"}]}],
     "operating_points": [{"id": "default", "output": "diagnosis", "positive": "melanoma", "threshold": 0.5}],
+    "explanation": {"method": "grad_cam", "output": "diagnosis", "layer": "model.0"},
     "quality": {"min_laplacian_variance": 1.0, "max_dark_fraction": 0.9, "min_contrast": 2.0},
     "golden": [{"file": "golden/0.png", "expect": {"melanoma": 0.7}, "tolerance": 0.01}],
 }  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from derm_pacs.bundles.description import NotDescribed, parse
+from derm_pacs.domain.bundle import explained_class, lesion_rules
+from derm_pacs.domain.findings import Classification, ClassProbability, Combine, LesionRule
 
 
 def test_a_whole_description_is_read(whole: dict[str, Any]) -> None:
@@ -15,7 +17,11 @@ def test_a_whole_description_is_read(whole: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("explanation", {}, "explanation is not known"),
+        ("licence_text", {}, "licence_text is not known"),
+        ("explanation/method", "occlusion", "explanation.method is wrong"),
+        ("explanation/output", "none", "explanation names no classification output: 'none'"),
+        ("explanation/layer", "features[0]; import os", "explanation.layer is wrong"),
+        ("outputs/0/lesion_rule", "median", "outputs.0.classification.lesion_rule is wrong"),
         ("network/_target_", "os.system", "network._target_ is not known"),
         ("preprocessing/0/op", "python", "preprocessing.0 is wrong"),
         ("preprocessing/0/height", 9999, "preprocessing.0.resize.height is wrong"),
@@ -44,9 +50,42 @@ def test_a_wrong_key_is_named(whole: dict[str, Any], key: str, value: object, sa
 
 
 def test_every_missing_key_is_named(whole: dict[str, Any]) -> None:
-    for missing in set(whole) - {"operating_points"}:
+    for missing in set(whole) - {"operating_points", "explanation"}:
         with pytest.raises(NotDescribed, match=missing):
             parse(json.dumps({key: value for key, value in whole.items() if key != missing}).encode())
+
+
+def test_a_classification_says_how_images_of_a_lesion_are_told_together(whole: dict[str, Any]) -> None:
+    assert lesion_rules(parse(json.dumps(whole).encode())) == (LesionRule(output="diagnosis", combine=Combine.MEAN),)
+    del whole["outputs"][0]["lesion_rule"]
+    with pytest.raises(NotDescribed, match=r"lesion_rule is wrong: Field required"):
+        parse(json.dumps(whole).encode())
+
+
+def test_a_mask_needs_no_rule_and_cannot_be_explained(whole: dict[str, Any]) -> None:
+    mask = {
+        "kind": "segmentation", "id": "diagnosis", "activation": "sigmoid", "threshold": 0.5, "concept": "skin_lesion",
+        "min_area_fraction": 0.0,
+    }  # fmt: skip
+    whole |= {"outputs": [mask], "operating_points": []}
+    with pytest.raises(NotDescribed, match="explanation names no classification output: 'diagnosis'"):
+        parse(json.dumps(whole).encode())
+    del whole["explanation"]
+    assert lesion_rules(parse(json.dumps(whole).encode())) == ()
+
+
+@pytest.mark.parametrize(("points", "explained"), [(1, "nevus"), (0, "melanoma")])
+def test_the_explained_class_is_the_first_points_or_the_most_probable(
+    whole: dict[str, Any], points: int, explained: str
+) -> None:
+    whole["operating_points"][0]["positive"] = "nevus"
+    whole["operating_points"] = whole["operating_points"][:points]
+    shares = (("nevus", 0.3), ("melanoma", 0.7))
+    found = Classification(
+        output="diagnosis",
+        probabilities=tuple(ClassProbability(class_id=one, concept=one, probability=share) for one, share in shares),
+    )
+    assert explained_class(parse(json.dumps(whole).encode()), found) == explained
 
 
 def test_a_key_that_stands_twice_is_named(whole: dict[str, Any]) -> None:

@@ -21,6 +21,11 @@ from derm_pacs.inference.networks import build
 
 UNET = {"name": "unet", "args": {"in_channels": 3, "channels": [4, 8], "strides": [2]}}
 
+DENSENET = {
+    "name": "densenet",
+    "args": {"in_channels": 3, "num_classes": 2, "init_features": 4, "growth_rate": 2, "block_config": [1, 1]},
+}
+
 
 def skin(rows: int, columns: int, seed: int = 0) -> NDArray[np.uint8]:
     """Draw a dark spot on a bright, noisy ground."""
@@ -95,6 +100,22 @@ def describe(folder: Path, **changes: object) -> ServingDescription:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ServingDescription]:
     folder = tmp_path_factory.mktemp("tiny")
     return folder, describe(folder)
+
+
+@pytest.fixture(scope="session")
+def telling_bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ServingDescription]:
+    """A bundle that classifies and explains what it says of melanoma."""
+    folder = tmp_path_factory.mktemp("telling")
+    classes = [{"id": "nevus", "concept": "melanocytic_nevus"}, {"id": "melanoma", "concept": "melanoma"}]
+    output = {"kind": "classification", "id": "diagnosis", "activation": "softmax", "classes": classes, "lesion_rule": "mean"}
+    return folder, describe(
+        folder,
+        network=DENSENET,
+        outputs=[output],
+        operating_points=[{"id": "default", "output": "diagnosis", "positive": "melanoma", "threshold": 0.5}],
+        explanation={"method": "grad_cam", "output": "diagnosis", "layer": "class_layers.relu"},
+        golden=[{"file": "golden/0.png", "expect": {"melanoma": 0.5}, "tolerance": 0.05}],
+    )
 
 
 @pytest.fixture(scope="session")
