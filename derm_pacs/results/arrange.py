@@ -185,7 +185,7 @@ def _lesions(frames: Sequence[Frame], visits: Sequence[LesionVisit], grouping: G
     by_lesion: dict[str, list[Frame]] = {}
     for frame in frames:
         by_lesion.setdefault(frame.lesion.tracking_uid, []).append(frame)
-    places = {uid: _place(own) for uid, own in by_lesion.items()}
+    places = {uid: place_of(own) for uid, own in by_lesion.items()}
     first = frames[0].image
     return tuple(
         LesionTold(
@@ -201,7 +201,7 @@ def _lesions(frames: Sequence[Frame], visits: Sequence[LesionVisit], grouping: G
     )
 
 
-def _place(frames: Sequence[Frame]) -> tuple[str, str | None] | None:
+def place_of(frames: Sequence[Frame]) -> tuple[str, str | None] | None:
     """Return where a lesion's images say that it is, None where they say nothing or contradict one another."""
     said = {where for frame in frames if (where := place(frame.image)) is not None}
     return said.pop() if len(said) == 1 else None

@@ -15,6 +15,8 @@ class Measures:
     """In mm2 with a spacing, else in pixels."""
     diameter: float
     """Greatest distance between two points of the region, in mm with a spacing, else in pixels."""
+    perimeter: float
+    """Length of the region's edge, in mm with a spacing, else in pixels; its bias stands at `geometry.perimeter`."""
     pixels: int
     share: float
     """Share of the image, 0..1."""
@@ -24,14 +26,11 @@ class Measures:
 def measure(mask: Mask, spacing: Spacing | None) -> Measures:
     """Measure a (rows, columns) mask; figures are rounded to six significant digits, as they are written."""
     pixels = geometry.area_pixels(mask)
-    if spacing is None:
-        area, diameter = float(pixels), geometry.greatest_diameter(mask)
-    else:
-        area = pixels * spacing.row * spacing.column
-        diameter = geometry.greatest_diameter(mask, spacing.row, spacing.column)
+    row, column = (spacing.row, spacing.column) if spacing else (1.0, 1.0)
     return Measures(
-        area=float(pixels) if spacing is None else significant(area),
-        diameter=significant(diameter),
+        area=significant(pixels * row * column) if spacing else float(pixels),
+        diameter=significant(geometry.greatest_diameter(mask, row, column)),
+        perimeter=significant(geometry.perimeter(mask, row, column)),
         pixels=pixels,
         share=geometry.share(mask),
         spacing=spacing,
