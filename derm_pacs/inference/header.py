@@ -12,16 +12,26 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from derm_pacs.domain.tiling import Tiling, is_tiled
+
 _PREAMBLE = 132  # 128 bytes and "DICM" (PS3.10 section 7.1)
+_MOST = 2**31 - 1
 
 
 class InflatesTooFar(ValueError):
     """A deflated data set is longer than the limit once inflated."""
 
 
+class NoSize(ValueError):
+    """The header says no size, or one that makes no sense; the text names the attribute and quotes nothing else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageHeader:
-    """What the pixel module says of the decoded image's size (PS3.3 C.7.6.3, C.7.6.6)."""
+    """What the pixel module says of the decoded image's size (PS3.3 C.7.6.3, C.7.6.6).
+
+    Of tiles, rows and columns are those of the total pixel matrix (PS3.3 C.8.12.14), and it is one frame.
+    """
 
     rows: int
     columns: int
@@ -32,11 +42,29 @@ class ImageHeader:
     bits_stored: int
     signed: bool
     photometric: str
+    tiles: "Tiles | None" = None
+    """How the matrix is stored, None for an image that is not tiled."""
 
     @property
     def decoded_bytes(self) -> int:
         """Bytes of all frames decoded."""
         return self.rows * self.columns * self.samples * self.frames * max(1, self.bits_allocated // 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiles:
+    """The stored frames of a tiled image."""
+
+    tiling: Tiling
+    stored: int
+    """Tiles that the file holds."""
+    organization: str
+    """Dimension Organization Type, empty where the image does not say it."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all stored tiles."""
+        return self.stored * self.tiling.tile_rows * self.tiling.tile_columns
 
 
 def read(part10: bytes, *, max_bytes: int, pixels: bool) -> Dataset:
@@ -49,21 +77,43 @@ def read(part10: bytes, *, max_bytes: int, pixels: bool) -> Dataset:
 
 
 def measure(dataset: Dataset) -> ImageHeader:
-    """Return the sizes; raises `ValueError` naming the attribute that is missing or makes no sense."""
+    """Return the sizes.
+
+    Raises `NoSize`, and for a broken file every kind of exception that pydicom knows: it reads values when asked for them.
+    """
     photometric = dataset.get("PhotometricInterpretation")
     if not isinstance(photometric, str) or not photometric:
-        raise ValueError("Photometric Interpretation (0028,0004) is missing")
+        raise NoSize("Photometric Interpretation (0028,0004) is missing")
     allocated = _count(dataset, "BitsAllocated", "0028,0100", most=64)
+    rows = _count(dataset, "Rows", "0028,0010", most=65535)
+    columns = _count(dataset, "Columns", "0028,0011", most=65535)
+    frames = _count(dataset, "NumberOfFrames", "0028,0008", most=_MOST, default=1)
+    tiles = _tiles(dataset, rows, columns, frames)
     return ImageHeader(
-        rows=_count(dataset, "Rows", "0028,0010", most=65535),
-        columns=_count(dataset, "Columns", "0028,0011", most=65535),
+        rows=tiles.tiling.rows if tiles else rows,
+        columns=tiles.tiling.columns if tiles else columns,
         samples=3 if photometric == "PALETTE COLOR" else _count(dataset, "SamplesPerPixel", "0028,0002", most=4),
-        frames=_count(dataset, "NumberOfFrames", "0028,0008", most=2**31 - 1, default=1),
+        frames=1 if tiles else frames,
+        tiles=tiles,
         bits_allocated=allocated,
         bits_stored=_count(dataset, "BitsStored", "0028,0101", most=allocated, default=allocated),
         signed=dataset.get("PixelRepresentation") == 1,
         photometric=photometric,
     )
+
+
+def _tiles(dataset: Dataset, rows: int, columns: int, frames: int) -> Tiles | None:
+    organization = str(dataset.get("DimensionOrganizationType") or "")
+    has_matrix = "TotalPixelMatrixColumns" in dataset
+    if not is_tiled(str(dataset.get("SOPClassUID", "")), organization, has_matrix=has_matrix, frames=frames):
+        return None
+    tiling = Tiling(
+        rows=_count(dataset, "TotalPixelMatrixRows", "0048,0007", most=_MOST),
+        columns=_count(dataset, "TotalPixelMatrixColumns", "0048,0006", most=_MOST),
+        tile_rows=rows,
+        tile_columns=columns,
+    )
+    return Tiles(tiling=tiling, stored=frames, organization=organization)
 
 
 def _inflated(part10: bytes, max_bytes: int) -> bytes:
@@ -96,9 +146,9 @@ def _count(dataset: Dataset, keyword: str, tag: str, *, most: int, default: int 
     if value is None or value == "":
         if default is not None:
             return default
-        raise ValueError(f"{keyword} ({tag}) is missing")
+        raise NoSize(f"{keyword} ({tag}) is missing")
     if isinstance(value, str) or not isinstance(value, int):
-        raise ValueError(f"{keyword} ({tag}) is not one whole number")
+        raise NoSize(f"{keyword} ({tag}) is not one whole number")
     if not 1 <= value <= most:
-        raise ValueError(f"{keyword} ({tag}) is {value}, not 1 to {most}")
+        raise NoSize(f"{keyword} ({tag}) is {value}, not 1 to {most}")
     return int(value)

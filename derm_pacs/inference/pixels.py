@@ -1,5 +1,7 @@
 """Part 10 bytes to frames of 8-bit RGB or grey pixels, or the reason why not; nothing raises.
 
+The tiles of a tiled image become one frame: its total pixel matrix.
+
 One decoder a transfer syntax, so that the same file gives the same pixels wherever it is read. Sizes are checked
 against the header before a decoder sees the data, because decoders allocate what the header claims.
 
@@ -31,10 +33,12 @@ from derm_pacs.domain.reasons import (
     UNDECODABLE,
     WRONG_COLOUR,
 )
-from derm_pacs.inference.header import ImageHeader, InflatesTooFar, measure, read
+from derm_pacs.inference.header import ImageHeader, InflatesTooFar, NoSize, measure, read
 from derm_pacs.inference.outcomes import refusal
+from derm_pacs.inference.tiles import assembled, corners
 
 _HEADER_BYTES = 16 * 1024 * 1024  # what a deflated data set may hold beside its pixels
+_TILES_TO_MATRIX = 4  # tiles reach over the edge of a matrix at most to its fourfold where it is larger than one tile
 
 DECODERS: Mapping[str, str] = MappingProxyType(
     {
@@ -93,7 +97,7 @@ def frames(part10: bytes, *, max_pixels: int, max_frames: int) -> Iterator[Frame
         return
     dataset, header = opened
     for index in range(header.frames):
-        decoded = _frame(dataset, header, index)
+        decoded = _frame(dataset, header, index) if header.tiles is None else _matrix(dataset, header)
         if isinstance(decoded, Refusal):
             yield Undecoded(number=index + 1, refusal=decoded)
         else:
@@ -110,6 +114,11 @@ def size_limit(header: ImageHeader, *, max_pixels: int, max_frames: int) -> Refu
             f"{header.columns} x {header.rows} pixels, {header.frames} frames, {header.decoded_bytes} bytes; "
             f"at most {max_pixels} pixels of 3 bytes",
         )
+    if header.tiles is not None and header.tiles.pixels > _TILES_TO_MATRIX * max_pixels:
+        return refusal(
+            IMAGE_TOO_LARGE, f"{header.tiles.stored} tiles hold {header.tiles.pixels} pixels, at most "
+            f"{_TILES_TO_MATRIX} times {max_pixels}",
+        )  # fmt: skip
     return None
 
 
@@ -117,16 +126,15 @@ def _open(part10: bytes, *, max_pixels: int, max_frames: int) -> tuple[Dataset, 
     try:
         dataset = read(part10, max_bytes=3 * max_pixels + _HEADER_BYTES, pixels=True)
         refused = _by_content(dataset)
+        if refused is not None:
+            return refused
+        header = measure(dataset)
     except InflatesTooFar as error:
         return refusal(IMAGE_TOO_LARGE, str(error))
+    except NoSize as error:
+        return refusal(UNDECODABLE, str(error))
     except Exception as error:  # noqa: BLE001 pydicom raises every kind on broken files, with texts that quote values
         return refusal(UNDECODABLE, f"the header cannot be read: {type(error).__name__}")
-    if refused is not None:
-        return refused
-    try:
-        header = measure(dataset)
-    except ValueError as error:
-        return refusal(UNDECODABLE, str(error))
     if header.photometric not in _GREY + _COLOUR:
         return refusal(WRONG_COLOUR, f"photometric interpretation {header.photometric} is not read")
     return size_limit(header, max_pixels=max_pixels, max_frames=max_frames) or (dataset, header)
@@ -150,16 +158,34 @@ def _frame(dataset: Dataset, header: ImageHeader, index: int) -> Pixels | Refusa
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
         stored, about = get_decoder(syntax).as_array(dataset, index=index, decoding_plugin=DECODERS[str(syntax)])
-        if header.photometric == "PALETTE COLOR":
-            return _palette(stored, dataset)
-        if about["photometric_interpretation"] not in (*_GREY, "RGB"):
-            return refusal(UNDECODABLE, f"{about['photometric_interpretation']} is not converted to RGB")
-        scaled = _scaled(stored, dataset, header)
-        return 255 - scaled if header.photometric == "MONOCHROME1" else scaled
+        return _converted(stored, about, dataset, header)
     except MemoryError:
         return refusal(IMAGE_TOO_LARGE, f"no memory to decode {header.columns} x {header.rows} pixels")
     except Exception as error:  # noqa: BLE001
         return refusal(UNDECODABLE, f"frame {index + 1}: {type(error).__name__}: {error}")
+
+
+def _matrix(dataset: Dataset, header: ImageHeader) -> Pixels | Refusal:
+    """Decode all tiles, one at a time, into the total pixel matrix."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        places = corners(dataset, header)
+        stored = get_decoder(syntax).iter_array(dataset, decoding_plugin=DECODERS[str(syntax)])
+        return assembled((_converted(*one, dataset, header) for one in stored), places, header)
+    except MemoryError:
+        return refusal(IMAGE_TOO_LARGE, f"no memory to decode {header.columns} x {header.rows} pixels")
+    except Exception as error:  # noqa: BLE001
+        return refusal(UNDECODABLE, f"tiled image: {type(error).__name__}: {error}")
+
+
+def _converted(stored: NDArray[Any], about: Mapping[str, Any], dataset: Dataset, header: ImageHeader) -> Pixels:
+    """Return decoded values as RGB or grey, 0..255; raises `ValueError` for a colour that is not converted."""
+    if header.photometric == "PALETTE COLOR":
+        return _palette(stored, dataset)
+    if about["photometric_interpretation"] not in (*_GREY, "RGB"):
+        raise ValueError(f"{about['photometric_interpretation']} is not converted to RGB")
+    scaled = _scaled(stored, dataset, header)
+    return 255 - scaled if header.photometric == "MONOCHROME1" else scaled
 
 
 def _palette(stored: NDArray[Any], dataset: Dataset) -> Pixels:

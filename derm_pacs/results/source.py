@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.reasons import RESULT_INVALID
+from derm_pacs.domain.tiling import Tiling, is_tiled
 from derm_pacs.results.site import Site, Tracking, site_of, tracking_of
 from derm_pacs.results.spacing import Spacing, functional_group, true_spacing
 from derm_pacs.results.unheard import unheard
@@ -56,6 +57,9 @@ class SourceImage:
     rows: int
     columns: int
     frames: int
+    """Of a tiled image 1: it is told as its total pixel matrix, whose size `rows` and `columns` then are."""
+    tiling: Tiling | None
+    """None for an image that is not tiled."""
     modality: str
     site: Site | None
     tracking: Tracking | None
@@ -113,19 +117,34 @@ def _from_dataset(dataset: Dataset) -> SourceImage:
     for keyword in TYPE_2:
         if keyword not in dataset:
             setattr(dataset, keyword, None)
+    tiling = _tiling(dataset)
     return SourceImage(
         dataset=dataset,
         uid=str(dataset.SOPInstanceUID),
         sop_class_uid=str(dataset.SOPClassUID),
         series_uid=str(dataset.SeriesInstanceUID),
         study_uid=str(dataset.StudyInstanceUID),
-        rows=int(dataset.get("Rows") or 0),
-        columns=int(dataset.get("Columns") or 0),
-        frames=int(dataset.get("NumberOfFrames") or 1),
+        rows=tiling.rows if tiling else int(dataset.get("Rows") or 0),
+        columns=tiling.columns if tiling else int(dataset.get("Columns") or 0),
+        frames=1 if tiling else int(dataset.get("NumberOfFrames") or 1),
+        tiling=tiling,
         modality=str(dataset.get("Modality") or ""),
         site=site_of(dataset),
         tracking=tracking_of(dataset),
         synthetic=any("SYNTHETIC" in str(dataset.get(keyword) or "").upper() for keyword in _SYNTHETIC_SAID_IN),
+    )
+
+
+def _tiling(dataset: Dataset) -> Tiling | None:
+    tiled = is_tiled(
+        str(dataset.SOPClassUID), str(dataset.get("DimensionOrganizationType") or ""),
+        has_matrix="TotalPixelMatrixColumns" in dataset, frames=int(dataset.get("NumberOfFrames") or 1),
+    )  # fmt: skip
+    if not tiled:
+        return None
+    return Tiling(
+        rows=int(dataset.get("TotalPixelMatrixRows") or 0), columns=int(dataset.get("TotalPixelMatrixColumns") or 0),
+        tile_rows=int(dataset.get("Rows") or 0), tile_columns=int(dataset.get("Columns") or 0),
     )
 
 

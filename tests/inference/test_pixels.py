@@ -309,7 +309,8 @@ def test_every_odd_file_is_decoded_or_refused() -> None:
 NOT_READ = {
     "ez-wsi/test_wsi.dcm": "says that text is burned in",
     "fo-dicom/GH364.dcm": "says that text is burned in",
-    "highdicom/seg_image_sm_dots_tiled_full.dcm": "1250 frames",
+    "highdicom/seg_image_sm_dots.dcm": "several segments at one place of a tiled matrix",
+    "highdicom/seg_image_sm_dots_tiled_full.dcm": "1250 tiles for 50 segments of one tiled matrix",
     "malformed/cat04_pixel_data/TC0337_mf_nf_zero.dcm": "Number of Frames is 0",
     "nema-wg04/MR1_JLSL": "pyjpegls, the one decoder of its syntax, finds no JPEG-LS marker",
     "pydicom-data/parametric_map_float.dcm": "floating-point pixels",
