@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Sequence
 
 import pydicom
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
@@ -39,9 +39,9 @@ def send(destination: Destination, objects: Sequence[Composed], on_stored: OnSto
     without_context: list[str] = []
     refused: list[str] = []
     with associated(destination, _contexts(objects), answer_seconds=destination.store_seconds) as association:
-        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
         for message_id, one in enumerate(objects, 1):
-            if one.sop_class_uid not in accepted:
+            if not accepted & _syntaxes(one):
                 without_context.append(one.form)
                 continue
             status = _store(association, one, message_id % 65536, destination)
@@ -62,9 +62,20 @@ def _contexts(objects: Sequence[Composed]) -> list[PresentationContext]:
 
     In one context together, many peers would choose the default and be sent re-encoded objects.
     """
-    own = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in objects)
-    fallback = dict.fromkeys((one.sop_class_uid, str(ImplicitVRLittleEndian)) for one in objects)
-    return [build_context(sop_class, [syntax]) for sop_class, syntax in {**own, **fallback}]
+    pairs = sorted(set[tuple[str, str]]().union(*(_syntaxes(one) for one in objects)))
+    return [build_context(sop_class, [syntax]) for sop_class, syntax in pairs]
+
+
+def _syntaxes(one: Composed) -> set[tuple[str, str]]:
+    """Return the contexts in which an object can go out: in its own syntax, and uncompressed in the default one.
+
+    Every peer must take the default, and every requestor propose it (PS3.5 section 10.1); its bytes then differ from the
+    kept ones by the encoding of lengths and value representations alone.
+    """
+    own = {(one.sop_class_uid, one.transfer_syntax_uid)}
+    if UID(one.transfer_syntax_uid).is_compressed:
+        return own
+    return own | {(one.sop_class_uid, str(ImplicitVRLittleEndian))}
 
 
 def _store(association: Association, one: Composed, message_id: int, destination: Destination) -> int:
@@ -72,8 +83,6 @@ def _store(association: Association, one: Composed, message_id: int, destination
         answer = association.send_c_store(pydicom.dcmread(io.BytesIO(one.data)), msg_id=message_id)
     except RuntimeError as error:  # the association ended before this object
         raise Transient(PEER_AWAY, f"{where(destination)}: the association ended before {one.form}") from error
-    except ValueError as error:  # accepted, but for no transfer syntax that the object can go out in
-        raise Rejected(NO_CONTEXT, f"{where(destination)}: no transfer syntax for {one.form}") from error
     if "Status" not in answer:
         raise Transient(PEER_AWAY, f"{where(destination)}: no answer to the C-STORE of {one.form}")
     return int(answer.Status)

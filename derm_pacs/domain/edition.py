@@ -22,6 +22,8 @@ COLOUR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.11.2"
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+"""The default, which every peer must take; what goes out in it is the same data set, otherwise encoded."""
 RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 
 SAYS_EVERYTHING = frozenset({Form.REPORT_SR, Form.PICTURE, Form.PDF, Form.MESSAGE})
@@ -126,7 +128,7 @@ def candidates(wanted: Edition) -> Mapping[str, tuple[str, ...]]:
     classes.add(SECONDARY_CAPTURE)
     with_pixels = {SEGMENTATION, LABEL_MAP_SEGMENTATION, SECONDARY_CAPTURE}
     return {
-        one: (EXPLICIT_LITTLE_ENDIAN, RLE_LOSSLESS) if one in with_pixels else (EXPLICIT_LITTLE_ENDIAN,)
+        one: (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, *((RLE_LOSSLESS,) if one in with_pixels else ()))
         for one in sorted(classes)
     }
 
