@@ -244,13 +244,13 @@ def test_an_acknowledgement_of_an_older_version_with_other_delimiters_is_read(sy
 
 def test_a_peer_that_never_answers_is_left_after_the_time_for_answers(system: RecordSystem) -> None:
     system.answers = [raw(b"")]
-    with pytest.raises(Transient, match="no whole acknowledgement|timed out"):
+    with pytest.raises(Transient, match=r"no whole acknowledgement|timed out"):
         sent(replace(system.destination, answer_seconds=0.3))
 
 
 def test_half_an_answer_is_none(system: RecordSystem) -> None:
     system.answers = [raw(b"\x0bMSH|^~\\&|REC\rMSA|AA|CONTROL1\r")]
-    with pytest.raises(Transient, match="no whole acknowledgement|timed out"):
+    with pytest.raises(Transient, match=r"no whole acknowledgement|timed out"):
         sent(replace(system.destination, answer_seconds=0.3))
 
 
@@ -272,7 +272,7 @@ def test_a_peer_that_answers_drop_by_drop_is_left_too(system: RecordSystem) -> N
     thread.start()
     ready.wait(5)
     try:
-        with pytest.raises(Transient, match="no whole acknowledgement|timed out"):
+        with pytest.raises(Transient, match=r"no whole acknowledgement|timed out"):
             sent(replace(system.destination, port=ports[0], answer_seconds=0.4))
     finally:
         stop.set()
