@@ -21,6 +21,7 @@ from derm_pacs.inference import client, wire
 from derm_pacs.inference.client import FrameOutcome, Runner
 from derm_pacs.inference.landlock import abi
 from derm_pacs.inference.pixels import Pixels
+from tests.inference.standing_in import HELLO, answer, standing_in
 
 pytestmark = pytest.mark.server
 
@@ -236,40 +237,8 @@ def test_a_program_that_cannot_be_started_is_told(tiny_bundle: Bundle, monkeypat
         never.start()
 
 
-# Programs that stand in for a runner that a bundle has taken over.
-_SPEAK = (
-    "import json, os, socket, sys\n"
-    "channel = socket.socket(fileno=int(sys.argv[1]))\n"
-    "def hear():\n"
-    "    size = int.from_bytes(channel.recv(4), 'big')\n"
-    "    data = b''\n"
-    "    while len(data) < size: data += channel.recv(size - len(data))\n"
-    "    return json.loads(data)\n"
-    "def say(text):\n"
-    "    text = text if isinstance(text, bytes) else json.dumps(text).encode()\n"
-    "    channel.sendall(len(text).to_bytes(4, 'big') + text)\n"
-)
-_HELLO = {"kind": "hello", "confinement": {"no_new_privileges": True, "seccomp": True, "landlock_abi": 7}}
-
-
-def answer(*outcomes: dict[str, Any], number: int = 1, frame: int = 1, **more: Any) -> dict[str, Any]:
-    return {"kind": "image", "id": number, "frames": [{"frame": frame, "outcomes": list(outcomes)}], **more}
-
-
 MASK = {"kind": "segmentation", "rows": 60, "columns": 80}
 REFUSED = {"kind": "refusal", "reason": "burned_in", "detail": ""}
-
-
-def standing_in(said: object) -> tuple[str, ...]:
-    if isinstance(said, str):
-        return (sys.executable, "-I", "-S", "-c", _SPEAK + said)
-    return (
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        f"{_SPEAK}hear(); say({_HELLO!r}); hear(); say({said!r}); channel.recv(1)\n",
-    )
 
 
 LIES: dict[str, object] = {
@@ -289,12 +258,12 @@ LIES: dict[str, object] = {
     "a refusal and a mask": answer(REFUSED, MASK),
     "an unknown field": answer(MASK, extra=1),
     "golden figures instead": {"kind": "golden", "id": 1, "inputs": []},
-    "a length beyond all bounds": f"hear(); say({_HELLO!r}); hear(); channel.sendall(b'\\xff' * 8); channel.recv(1)\n",
-    "half a message": f"hear(); say({_HELLO!r}); hear(); channel.sendall(b'\\0\\0\\1\\0abc')\n",
+    "a length beyond all bounds": f"hear(); say({HELLO!r}); hear(); channel.sendall(b'\\xff' * 8); channel.recv(1)\n",
+    "half a message": f"hear(); say({HELLO!r}); hear(); channel.sendall(b'\\0\\0\\1\\0abc')\n",
     "a descriptor": (
-        f"hear(); say({_HELLO!r}); hear(); socket.send_fds(channel, [b'\\0\\0\\0\\1x'], [0, 1, 2]); channel.recv(1)\n"
+        f"hear(); say({HELLO!r}); hear(); socket.send_fds(channel, [b'\\0\\0\\0\\1x'], [0, 1, 2]); channel.recv(1)\n"
     ),
-    "nothing": f"hear(); say({_HELLO!r}); hear()\n",
+    "nothing": f"hear(); say({HELLO!r}); hear()\n",
     "no hello": "hear()\n",
     "a wrong hello": "hear(); say({'kind': 'hello'}); channel.recv(1)\n",
 }

@@ -67,8 +67,9 @@ def test_the_grid_is_strongest_where_the_network_found_what_it_looks_for(telling
     whole = slice(0, 8), slice(0, 12)
     found = explained(description, LooksAt(*whole), spot(slice(4, 8), slice(40, 44)))
     assert found is not None
-    assert (found.method, found.class_id, found.grid.shape, found.grid.dtype) == ("grad_cam", "melanoma", (8, 12), np.uint8)
-    assert np.unravel_index(int(found.grid.argmax()), found.grid.shape) == (1, 10)
+    assert (found.method, found.class_id, found.grid.shape) == ("grad_cam", "melanoma", (8, 12))
+    assert found.grid.dtype == np.uint8
+    assert int(found.grid.argmax()) == 1 * 12 + 10
     assert int(found.grid.max()) == 255
 
 

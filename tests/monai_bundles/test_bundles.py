@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derm_networks.served import open_bundle
-from derm_pacs.domain.bundle import ServingDescription
-from derm_pacs.domain.findings import Classification, Segmentation
+from derm_pacs.domain.bundle import ServingDescription, lesion_rules
+from derm_pacs.domain.codes import CODES
+from derm_pacs.domain.findings import Classification, Combine, LesionRule, Segmentation
 from derm_pacs.inference import networks, quality, weights
 from derm_pacs.inference.analyse import LoadedBundle, analyse_pixels
 from tests.conftest import REPOSITORY, shared_data
@@ -48,7 +49,7 @@ def loaded(name: str) -> LoadedBundle:
     described = description(name)
     network = networks.build(described.network)
     weights.load(FOLDER / name, described.weights, network)
-    return LoadedBundle(description=described, network=network.eval())
+    return LoadedBundle(description=described, network=network)
 
 
 def crooked_picture() -> NDArray[np.uint8]:
@@ -122,6 +123,34 @@ def test_the_way_of_evaluation_is_the_way_of_the_service(name: str) -> None:
         assert isinstance(outcome, Segmentation)
         assert np.array_equal(ours.mask(picture), outcome.mask)
         assert 0.01 < outcome.mask.mean() < 0.9
+
+
+def test_the_classifier_explains_its_call_and_says_how_images_of_a_lesion_give_one() -> None:
+    bundle = loaded("melanoma_nevus_alexnet")
+    assert lesion_rules(bundle.description) == (LesionRule(output="class", combine=Combine.MEAN),)
+    (found,) = analyse_pixels(bundle, crooked_picture())
+    assert isinstance(found, Classification)
+    assert found.saliency is not None
+    assert (found.saliency.method, found.saliency.class_id, found.saliency.grid.shape) == ("grad_cam", "melanoma", (13, 13))
+    down, across = divmod(int(found.saliency.grid.argmax()), 13)
+    assert abs((across + 0.5) / 13 * 300 - 200) < 100, "within a third of the picture of the blob, across"
+    assert abs((down + 0.5) / 13 * 180 - 60) < 60, "and down"
+
+
+def test_every_concept_and_method_of_the_bundles_has_a_code() -> None:
+    for name in BUNDLES:
+        described = description(name)
+        for output in described.outputs:
+            named = [one.concept for one in output.classes] if output.kind == "classification" else [output.concept]
+            assert [one for one in named if one not in CODES] == []
+        assert described.explanation is None or described.explanation.method in CODES
+
+
+@each_bundle
+def test_metadata_and_description_are_of_one_version(name: str) -> None:
+    metadata = json.loads((FOLDER / name / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    assert metadata["version"] == description(name).version
+    assert metadata["version"] in metadata["changelog"]
 
 
 @pytest.mark.server
