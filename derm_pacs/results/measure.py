@@ -47,6 +47,11 @@ def probability(value: float) -> float:
     return round(value, 6)
 
 
+def certainty(value: float) -> float:
+    """Return a probability as per cent with the four decimals that its six have become."""
+    return round(100 * probability(value), 4)
+
+
 def percent(fraction: float) -> float:
     """Return a fraction as per cent with one decimal, as it stands beside a contour."""
     return round(100 * fraction, 1)

@@ -1,19 +1,25 @@
-"""What both structured reports have in common: observer, procedure, flags, evidence, predecessors."""
+"""What both structured reports have in common: observer, language, procedure, flags, evidence, predecessors."""
 
 from collections.abc import Sequence
 from copy import deepcopy
 
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodedConcept,
     Comprehensive3DSR,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
+    LanguageOfContentItemAndDescendants,
+    Measurement,
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
 )
 from pydicom import Dataset
 
@@ -21,7 +27,7 @@ from derm_pacs.domain.composed import Composed, Form, Reference
 from derm_pacs.domain.edition import SrClass
 from derm_pacs.domain.findings import OperatingPoint, Run
 from derm_pacs.domain.marks import MANUFACTURER
-from derm_pacs.results.arrange import Arrangement, Frame
+from derm_pacs.results.arrange import Arrangement, Frame, place_of
 from derm_pacs.results.coded import concept, private_scheme
 from derm_pacs.results.header import finish, ours, stand_in
 from derm_pacs.results.identity import PRODUCT_VERSION, Naming
@@ -39,8 +45,14 @@ IS_VERIFIED = False
 """Verification Flag UNVERIFIED: only a person who answers for the content can verify it."""
 
 
-def report(groups: Sequence[Group], title: str, naming: Naming) -> MeasurementReport:
-    """Return the TID 1500 tree; `title` names a row of the code table."""
+_PROCEDURES = {
+    "DMS": "dermoscopic_photography", "CFM": "confocal_microscopy", "GM": "microscopic_photography",
+}
+"""Rows of the code table by modality; whatever else comes is a photograph."""
+
+
+def report(groups: Sequence[Group], title: str, naming: Naming, images: Sequence[SourceImage]) -> MeasurementReport:
+    """Return the TID 1500 tree about these images; `title` names a row of the code table."""
     observer = DeviceObserverIdentifyingAttributes(
         uid=naming.identity.installation_uid,
         name=MANUFACTURER,
@@ -53,20 +65,26 @@ def report(groups: Sequence[Group], title: str, naming: Naming) -> MeasurementRe
                 observer_type=concept("device"), observer_identifying_attributes=observer
             )
         ),
-        procedure_reported=concept("dermoscopic_photography"),
+        procedure_reported=[concept(row) for row in sorted({_procedure(image) for image in images})],
         imaging_measurements=groups,
         title=concept(title),
+        # TID 1204: codes' meanings, names and sentences are English whatever the language of the sender
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(concept("english")),
     )
 
 
 def document(
     content: MeasurementReport, form: Form, naming: Naming, *, arrangement: Arrangement,
-    images: Sequence[SourceImage], segs: Sequence[Composed], ordinal: int = 0,
+    images: Sequence[SourceImage], segs: Sequence[Composed] = (), priors: Sequence[Reference] = (), ordinal: int = 0,
 ) -> Composed:
-    """Make the SR of the edition's class around a content tree that refers to these images and SEGs."""
+    """Make the SR of the edition's class around a content tree that refers to these images, SEGs and earlier reports."""
     about = [image.uid for image in images]
     result = _CLASSES[naming.edition.sr](
-        evidence=[*(stand_in(image) for image in images), *(_evidence(seg, images[0]) for seg in segs)],
+        evidence=[
+            *(stand_in(image) for image in images),
+            *(_evidence(seg, images[0]) for seg in segs),
+            *(_referenced(one) for one in priors),
+        ],
         content=content,
         series_instance_uid=naming.series_uid(form, about, 0),
         series_number=naming.series_number(form, ordinal),
@@ -76,7 +94,7 @@ def document(
         is_final=IS_FINAL,
         is_verified=IS_VERIFIED,
         institution_name=naming.identity.facility[:64],
-        previous_versions=[_predecessor(one) for one in naming.predecessors(form)] or None,
+        previous_versions=[_referenced(one) for one in naming.predecessors(form)] or None,
         requested_procedures=_requests(images[0]) or None,
         series_description=naming.series_description(form),
         coding_schemes=[private_scheme()],
@@ -86,10 +104,19 @@ def document(
     return finish(result, form, naming, images, bundles)
 
 
+def _procedure(image: SourceImage) -> str:
+    return _PROCEDURES.get(image.modality, "photography_of_patient")
+
+
 def algorithm(run: Run, points: Sequence[OperatingPoint], threshold: float | None = None) -> AlgorithmIdentification:
-    """Return TID 4019 of a bundle: name, version, content hash, and every threshold with who set it."""
+    """Return TID 4019 of a bundle: family, name, version, and its parameters.
+
+    These are its content hash, title and grade, the rule by which images of a lesion are combined, and every threshold
+    with who set it.
+    """
     bundle = run.bundle
-    said = [f"sha256={bundle.content_hash}", f"grade={bundle.grade}"]
+    said = [f"sha256={bundle.content_hash}", f"title={bundle.title}", f"grade={bundle.grade}"]
+    said += [f"lesion rule={rule.output}: {rule.combine}" for rule in sorted(run.lesion_rules, key=lambda one: one.output)]
     for point in points:
         said.append(f"operating point={point.id}: {point.output}.{point.positive} >= {point.threshold!r}")
         said.append(f"set by={point.set_by}")
@@ -100,12 +127,37 @@ def algorithm(run: Run, points: Sequence[OperatingPoint], threshold: float | Non
     )
 
 
-def finding_sites(frame: Frame) -> list[FindingSite] | None:
-    """Return the finding site and laterality as the image has them."""
-    site = frame.image.site
-    if site is None:
+def finding_sites(frames: Sequence[Frame]) -> list[FindingSite] | None:
+    """Return finding site and laterality as the images have them, None where they name none or contradict one another."""
+    if place_of(frames) is None:
         return None
+    site = next(frame.image.site for frame in frames if frame.image.site is not None)
     return [FindingSite(concept(site.region), laterality=concept(site.laterality) if site.laterality else None)]
+
+
+def sources(frames: Sequence[Frame]) -> list[SourceImageForMeasurementGroup]:
+    """Return the references of a group to its frames, one an image."""
+    numbers: dict[str, list[int]] = {}
+    for frame in frames:
+        numbers.setdefault(frame.image.uid, []).extend(frame.reference or [])
+    classes = {frame.image.uid: frame.image.sop_class_uid for frame in frames}
+    return [SourceImageForMeasurementGroup(classes[uid], uid, told or None) for uid, told in numbers.items()]
+
+
+def number(name: str, value: float, unit: str, derivation: CodedConcept | None = None) -> Measurement:
+    """Return a NUM whose name and unit are rows of the code table."""
+    return Measurement(name=concept(name), value=value, unit=concept(unit), derivation=derivation)
+
+
+def text(name: str, value: str) -> TextContentItem:
+    """Return a TEXT whose name is a row of the code table."""
+    return TextContentItem(name=concept(name), value=value, relationship_type=RelationshipTypeValues.CONTAINS)
+
+
+def commented(group: Group, sentence: str) -> Group:
+    """Return the group with the sentence that a person reads behind its figures."""
+    group[0].ContentSequence.append(text("comment", sentence))
+    return group
 
 
 def _evidence(seg: Composed, image: SourceImage) -> Dataset:
@@ -117,7 +169,7 @@ def _evidence(seg: Composed, image: SourceImage) -> Dataset:
     return item
 
 
-def _predecessor(one: Reference) -> Dataset:
+def _referenced(one: Reference) -> Dataset:
     item = Dataset()
     item.SOPClassUID = one.sop_class_uid
     item.SOPInstanceUID = one.sop_instance_uid

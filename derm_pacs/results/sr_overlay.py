@@ -56,10 +56,10 @@ def compose(arrangement: Arrangement, naming: Naming) -> tuple[Composed, ...]:
             for frame, region in outlined
             if frame.image.uid == image.uid
         ]
-        content = report(groups, "imaging_measurement_report", naming)
+        content = report(groups, "imaging_measurement_report", naming, [image])
         made.append(
             document(
-                content, Form.OVERLAY_SR, naming, arrangement=arrangement, images=[image], segs=[], ordinal=ordinal
+                content, Form.OVERLAY_SR, naming, arrangement=arrangement, images=[image], ordinal=ordinal
             )
         )
     return tuple(made)

@@ -1,34 +1,48 @@
-"""The full report SR: everything that was found, one group a statement, with a sentence that a person reads."""
+"""The full report SR: everything that was found, one group a statement, with a sentence that a person reads.
+
+First the summary, then lesion by lesion what its images say together and what changed, then image by image.
+"""
 
 from collections.abc import Mapping, Sequence
 
 from highdicom.sr import (
-    CodedConcept,
+    ContentItem,
     Measurement,
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     ReferencedSegmentationFrame,
     RelationshipTypeValues,
-    SourceImageForMeasurementGroup,
     SourceImageForSegmentation,
-    TextContentItem,
     TrackingIdentifier,
+    UIDRefContentItem,
 )
 from pydicom import Dataset
 
 from derm_pacs.domain.codes import PRIVATE_SCHEME, Code, code
 from derm_pacs.domain.composed import Composed, Form
-from derm_pacs.domain.findings import ClassProbability
-from derm_pacs.domain.operating_point import call
+from derm_pacs.domain.edition import SegKind
+from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results import wording
 from derm_pacs.results.arrange import Arrangement, Classified, Frame, Refused, Region
 from derm_pacs.results.coded import concept
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.image_library import image_library
-from derm_pacs.results.measure import probability, significant
-from derm_pacs.results.sr_document import Group, algorithm, document, finding_sites, report
+from derm_pacs.results.measure import significant
+from derm_pacs.results.sr_class import Judged, class_groups
+from derm_pacs.results.sr_document import (
+    Group,
+    algorithm,
+    commented,
+    document,
+    finding_sites,
+    number,
+    report,
+    sources,
+    text,
+)
+from derm_pacs.results.sr_lesion import lesion_groups
 
 QUALITY_REASONS = frozenset({"poor_quality_blur", "poor_quality_dark", "poor_quality_contrast", "too_small"})
 """Reasons that say that the picture is not good enough; only these are coded as insufficient image quality."""
@@ -36,82 +50,90 @@ QUALITY_REASONS = frozenset({"poor_quality_blur", "poor_quality_dark", "poor_qua
 
 def compose(arrangement: Arrangement, naming: Naming, segs: Mapping[tuple[str, int], Composed]) -> Composed:
     """Make the report SR; `segs` holds the SEG of each (SOP Instance UID, frame) that has one."""
-    groups = [group for frame in arrangement.frames for group in _groups(frame, segs)]
-    content = report(groups, "imaging_report", naming)
+    groups = [group for told in arrangement.lesions for group in lesion_groups(told)]
+    groups += [group for frame in arrangement.frames for group in _groups(frame, segs, naming.edition.seg)]
+    content = report(groups, "imaging_report", naming, arrangement.images)
     root = content[0]
     measurements = root.ContentSequence.pop()
+    root.ContentSequence.append(text("summary", wording.preamble(arrangement)))
+    for item in _unreadable(arrangement):
+        root.ContentSequence.append(item)
     root.ContentSequence.append(image_library(arrangement.images))
-    root.ContentSequence.append(_comment(wording.preamble(arrangement)))
     root.ContentSequence.append(measurements)
     _separate(root)
     return document(
-        content, Form.REPORT_SR, naming, arrangement=arrangement, images=arrangement.images, segs=list(segs.values())
+        content, Form.REPORT_SR, naming, arrangement=arrangement, images=arrangement.images, segs=list(segs.values()),
+        priors=list({
+            told.earlier.report.sop_instance_uid: told.earlier.report for told in arrangement.lesions if told.earlier
+        }.values()),
     )
 
 
-def _groups(frame: Frame, segs: Mapping[tuple[str, int], Composed]) -> list[Group]:
-    groups = [_class_group(frame, one, each) for one in frame.classified for each in one.classification.probabilities]
+def _unreadable(arrangement: Arrangement) -> list[ContentItem]:
+    """Return the names of the study's objects that cannot be read; what is no UID stands in the summary alone."""
+    return [
+        UIDRefContentItem(name=concept("unreadable_object"), value=uid, relationship_type=RelationshipTypeValues.CONTAINS)
+        for uid in arrangement.unreadable
+        if is_legal_uid(uid)
+    ]
+
+
+def _groups(frame: Frame, segs: Mapping[tuple[str, int], Composed], kind: SegKind) -> list[Group]:
+    groups = [group for one in frame.classified for group in class_groups(_judged(frame, one))]
     groups += [_nothing_found(frame, region) for region in frame.regions if not region.measures.pixels]
-    for number, region in enumerate(frame.found, 1):
-        groups.append(_region_group(frame, region, segs.get((frame.image.uid, frame.number)), number))
+    for segment, region in enumerate(frame.found, 1):
+        seg = segs.get((frame.image.uid, frame.number))
+        groups.append(_region_group(frame, region, seg, segment, kind) if seg else _region_group_without_seg(frame, region))
     return groups + [_refusal_group(frame, one) for one in frame.refused]
 
 
-def _class_group(frame: Frame, one: Classified, each: ClassProbability) -> Group:
-    points = [point for point in one.points if point.positive == each.class_id]
-    measurements = [_number("probability", probability(each.probability), "no_units")]
-    measurements += [_number("threshold_value", probability(point.threshold), "no_units") for point in points]
-    concepts = {known.class_id: known.concept for known in one.classification.probabilities}
-    calls = [concept(concepts[call(one.classification, point)]) for point in points]
-    group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=frame.lesion.tracking_uid, identifier=frame.lesion.tracking_id),
-        finding_type=concept(each.concept),
-        algorithm_id=algorithm(one.run, points),
-        finding_sites=finding_sites(frame),
-        measurements=measurements,
-        qualitative_evaluations=[QualitativeEvaluation(concept("classifier_call"), value) for value in calls],
-        source_images=[_source(frame)],
+def _judged(frame: Frame, one: Classified) -> Judged:
+    return Judged(
+        where=wording.where(frame), lesion=frame.lesion, frames=(frame,), run=one.run,
+        classification=one.classification, points=one.points, rule=None,
     )
-    return _with_comment(group, wording.class_sentence(frame, one, each))
 
 
-def _region_group(frame: Frame, region: Region, seg: Composed | None, segment: int) -> Group:
-    """Return the group of a found region: TID 1410 with its segment, without SEG TID 1501 with its image."""
-    if seg is None:
-        return _plain_region_group(frame, region, _region_numbers(region))
+def _region_group(frame: Frame, region: Region, seg: Composed, segment: int, kind: SegKind) -> Group:
+    """Return the TID 1410 group of a found region, which refers to its segment."""
     tracking_uid, tracking_id = frame.tracking(region)
     referenced = ReferencedSegmentationFrame(
         seg.sop_class_uid, seg.sop_instance_uid, frame_number=segment, segment_number=segment,
         source_image=SourceImageForSegmentation(frame.image.sop_class_uid, frame.image.uid, frame.reference),
     )
-    _keep_one_number(referenced)
+    _name_by_one_number(referenced, by_segment=kind is SegKind.LABELMAP or frame.image.tiling is not None)
     group = PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=tracking_id),
         referenced_segment=referenced,
         finding_type=concept(region.segmentation.concept),
         algorithm_id=algorithm(region.run, [], region.segmentation.threshold),
-        finding_sites=finding_sites(frame),
+        finding_sites=finding_sites([frame]),
         measurements=_region_numbers(region),
     )
-    return _with_comment(group, wording.region_sentence(frame, region))
+    return commented(group, wording.region_sentence(frame, region))
 
 
 def _nothing_found(frame: Frame, region: Region) -> Group:
     unit = "square_millimetre" if region.measures.spacing else "pixels"
-    return _plain_region_group(frame, region, [_number("area", 0.0, unit)])
+    return _plain_region_group(frame, region, [number("area", 0.0, unit)])
+
+
+def _region_group_without_seg(frame: Frame, region: Region) -> Group:
+    return _plain_region_group(frame, region, _region_numbers(region))
 
 
 def _plain_region_group(frame: Frame, region: Region, measurements: Sequence[Measurement]) -> Group:
+    """Return the TID 1501 group of a region, which refers to its image alone."""
     tracking_uid, tracking_id = frame.tracking(region)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=tracking_id),
         finding_type=concept(region.segmentation.concept),
         algorithm_id=algorithm(region.run, [], region.segmentation.threshold),
-        finding_sites=finding_sites(frame),
+        finding_sites=finding_sites([frame]),
         measurements=measurements,
-        source_images=[_source(frame)],
+        source_images=sources([frame]),
     )
-    return _with_comment(group, wording.region_sentence(frame, region))
+    return commented(group, wording.region_sentence(frame, region))
 
 
 def _refusal_group(frame: Frame, one: Refused) -> Group:
@@ -127,46 +149,36 @@ def _refusal_group(frame: Frame, one: Refused) -> Group:
         tracking_identifier=TrackingIdentifier(uid=frame.lesion.tracking_uid, identifier=frame.lesion.tracking_id),
         finding_type=concept("image_quality"),
         algorithm_id=algorithm(one.run, one.run.operating_points) if one.run else None,
-        finding_sites=finding_sites(frame),
+        finding_sites=finding_sites([frame]),
         qualitative_evaluations=said,
-        source_images=[_source(frame)],
+        source_images=sources([frame]),
     )
-    return _with_comment(group, wording.refusal_sentence(frame, one))
+    return commented(group, wording.refusal_sentence(frame, one))
 
 
 def _region_numbers(region: Region) -> list[Measurement]:
     measures = region.measures
     area_unit, length_unit = ("square_millimetre", "millimetre") if measures.spacing else ("pixels", "pixels")
     return [
-        _number("area", measures.area, area_unit),
-        _number("diameter", measures.diameter, length_unit, derivation=concept("maximum")),
-        _number("share_of_image", significant(100 * measures.share), "percent"),
+        number("area", measures.area, area_unit),
+        number("diameter", measures.diameter, length_unit, derivation=concept("maximum")),
+        number("perimeter", measures.perimeter, length_unit),
+        number("share_of_image", significant(100 * measures.share), "percent"),
     ]
 
 
-def _number(name: str, value: float, unit: str, derivation: CodedConcept | None = None) -> Measurement:
-    return Measurement(name=concept(name), value=value, unit=concept(unit), derivation=derivation)
+def _name_by_one_number(referenced: Sequence[Dataset], *, by_segment: bool) -> None:
+    """Keep one of Referenced Frame Number and Referenced Segment Number: each is there only without the other (table 10-3).
 
-
-def _source(frame: Frame) -> SourceImageForMeasurementGroup:
-    return SourceImageForMeasurementGroup(frame.image.sop_class_uid, frame.image.uid, frame.reference)
-
-
-def _keep_one_number(referenced: Sequence[Dataset]) -> None:
-    """Delete Referenced Segment Number beside Referenced Frame Number: each is there only without the other (table 10-3)."""
+    In a BINARY or FRACTIONAL SEG of an image that is not tiled, frame n holds segment n, and readers expect the frame.
+    """
+    unused = "ReferencedFrameNumber" if by_segment else "ReferencedSegmentNumber"
     for item in referenced:
+        if item.name == concept("source_image_for_segmentation"):
+            item.ConceptNameCodeSequence[0].CodeMeaning = code("source_image_for_segmentation").meaning
         for reference in item.get("ReferencedSOPSequence") or []:
-            if "ReferencedSegmentNumber" in reference and "ReferencedFrameNumber" in reference:
-                del reference.ReferencedSegmentNumber
-
-
-def _with_comment(group: Group, sentence: str) -> Group:
-    group[0].ContentSequence.append(_comment(sentence))
-    return group
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(name=concept("comment"), value=text, relationship_type=RelationshipTypeValues.CONTAINS)
+            if "ReferencedSegmentNumber" in reference:
+                del reference[unused]
 
 
 def _separate(container: Dataset) -> None:
