@@ -24,6 +24,7 @@ from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results import source
 from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.check_figures import overlay_faults, report_faults, seg_faults
+from derm_pacs.results.check_picture import picture_faults
 from derm_pacs.results.compose import Previews
 from derm_pacs.results.identity import Naming, naming
 from derm_pacs.results.source import COPIED, SourceImage
@@ -67,7 +68,7 @@ def check(  # noqa: PLR0917 - what compose was given, in the same order
 
 def _figure_faults(
     composed: Sequence[Composed], read: Sequence[tuple[Composed, Dataset]], arrangement: Arrangement, names: Naming,
-    previews: Previews,  # noqa: ARG001
+    previews: Previews,
 ) -> Iterator[str]:
     """Yield what each form's own last look finds, form by form of the edition."""
     forms = names.edition.forms
@@ -78,6 +79,8 @@ def _figure_faults(
         yield from overlay_faults([one.data for one in composed if one.form is Form.OVERLAY_SR], arrangement)
     if Form.REPORT_SR in forms:
         yield from report_faults(next(one.data for one in composed if one.form is Form.REPORT_SR), segs, arrangement)
+    if Form.PICTURE in forms:
+        yield from picture_faults([dataset for one, dataset in read if one.form is Form.PICTURE], arrangement, names, previews)
 
 
 def _composition_faults(

@@ -7,7 +7,7 @@ from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings, Preview
 from derm_pacs.domain.reasons import RESULT_INVALID
-from derm_pacs.results import seg, source, sr_overlay, sr_report
+from derm_pacs.results import secondary_capture, seg, source, sr_overlay, sr_report
 from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.identity import Naming, naming
 from derm_pacs.results.unheard import unheard
@@ -39,7 +39,7 @@ def compose(
             raise Defect(RESULT_INVALID, f"the results cannot be composed: {error}") from error
 
 
-def _compose(arrangement: Arrangement, names: Naming, previews: Previews) -> Iterator[Composed]:  # noqa: ARG001
+def _compose(arrangement: Arrangement, names: Naming, previews: Previews) -> Iterator[Composed]:
     """Yield the objects of each form of the edition; the order of these lines is the order of sending."""
     forms = names.edition.forms
     segs: dict[tuple[str, int], Composed] = {}
@@ -51,3 +51,5 @@ def _compose(arrangement: Arrangement, names: Naming, previews: Previews) -> Ite
         yield from sr_overlay.compose(arrangement, names)
     if Form.REPORT_SR in forms:
         yield sr_report.compose(arrangement, names, segs)
+    if Form.PICTURE in forms:
+        yield from secondary_capture.compose(arrangement, names, previews)

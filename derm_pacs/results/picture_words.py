@@ -38,7 +38,7 @@ def card(frame: Frame, arrangement: Arrangement, preview: Preview | None, revisi
         statements.append(_outline_alone(frame))
     changed = change(told)
     paragraphs = [Paragraph(heading="Size", lines=tuple(size(region) for region in frame.regions)), *([changed] if changed else [])]
-    paragraphs.append(Paragraph(heading="Algorithms", lines=tuple(algorithm(run) for run in _runs(frame))))
+    paragraphs.append(Paragraph(heading="Algorithms", lines=tuple(algorithm(run) for run in runs_of(frame))))
     paragraphs.append(Paragraph(heading="Note", lines=tuple(notes(arrangement))))
     return Card(
         title=frame.lesion.label,
@@ -212,9 +212,9 @@ def _each_image(one: LesionCall) -> Iterator[str]:
             each.classification for each in frame.classified
             if each.run is one.run and each.classification.output == one.classification.output
         )
-        said.append(f"{place(frame)} {figure(own.probability_of(watched))}")
+        said.append(f"{place(frame)}: {figure(own.probability_of(watched))}")
     more = f"; {len(one.frames) - _MOST_IMAGES} more" if len(one.frames) > _MOST_IMAGES else ""
-    yield f"{_names(one.classification)[watched]} image by image: {'; '.join(said)}{more}"
+    yield f"{_names(one.classification)[watched]} in each: {'; '.join(said)}{more}"
 
 
 def _image_statement(frame: Frame, one: Classified, *, small: bool) -> Statement:
@@ -261,7 +261,7 @@ def _bars(classification: Classification, points: tuple[OperatingPoint, ...]) ->
     return bars, f"{len(rest)} further {'class' if len(rest) == 1 else 'classes'}, together {figure(sum(rest))}"
 
 
-def _runs(frame: Frame) -> list[Run]:
+def runs_of(frame: Frame) -> list[Run]:
     """Return the bundles that took part in a frame, each once, by name."""
     told = [*(one.run for one in frame.classified), *(one.run for one in frame.regions), *(one.run for one in frame.refused)]
     by_hash = {run.bundle.content_hash: run for run in told if run is not None}
