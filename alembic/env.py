@@ -3,9 +3,11 @@
 from alembic import context
 from sqlalchemy import create_engine, make_url, pool, text
 
-from derm_pacs.ledger.tables import Base
+from derm_pacs.ledger import result_tables, tables
+from derm_pacs.ledger.columns import Base
 
 MIGRATION_LOCK = 4_715_001  # of pg_advisory_xact_lock: two programs started at once migrate one after the other
+TABLES = (tables, result_tables)  # importing them puts their tables into the metadata
 
 
 def is_ours(name: str | None, kind: str, _parents: dict[str, str | None]) -> bool:

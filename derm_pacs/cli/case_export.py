@@ -13,9 +13,10 @@ from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.opening import Opened, opened
 from derm_pacs.cli.options import DEFAULT_CONFIG, Actor, CaseKey, Config, Json, Reason
 from derm_pacs.cli.print.terminal import print_json, say
+from derm_pacs.domain.composed import Form
 from derm_pacs.ledger import audit, reading
 from derm_pacs.ledger.reading import CaseStory
-from derm_pacs.pipeline.compose import result_path
+from derm_pacs.pipeline.editions import result_path
 from derm_pacs.spool import read
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files; it must be empty or missing.")]
@@ -24,7 +25,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the file
 def export(
     case: CaseKey, folder: Folder, *, actor: Actor, reason: Reason = "export", config: Config = DEFAULT_CONFIG, as_json: Json = False
 ) -> None:
-    """Write the received objects and the results of a case as ordinary DICOM files.
+    """Write the received objects and the results of a case as ordinary files: DICOM, and HL7 where a record system gets one.
 
     The files hold patient data and are open to their owner only; the export stands in the audit trail.
 
@@ -67,7 +68,8 @@ def _files(here: Opened, story: CaseStory) -> Iterator[tuple[str, bytes, dict[st
         for number, result in enumerate(revision.results, start=1):
             about = {"what": result.form, "revisions": (revision.number,), "sop_instance_uid": result.sop_instance_uid}
             path = result_path(here.settings.results_dir, result.sha256)
-            yield f"result-r{revision.number}-{number:02d}-{result.form}.dcm", _result(path), about
+            suffix = "hl7" if result.form is Form.MESSAGE else "dcm"
+            yield f"result-r{revision.number}-{number:02d}-{result.form}.{suffix}", _result(path), about
 
 
 def _result(path: Path) -> bytes:

@@ -15,21 +15,34 @@ class DeliveryState(StrEnum):
     SENT = "sent"
     """All sent; the proof is waited for."""
     PROVEN = "proven"
-    """The destination has committed to keep every object."""
+    """It is shown that the destination has every object; `Proof` says how."""
     UNPROVABLE = "unprovable"
     """All sent; the destination has no way to prove it, or never did."""
     REFUSED = "refused"
     """Refused for good, or past its deadline."""
 
 
+class Proof(StrEnum):
+    """How it was shown that a destination has every object."""
+
+    COMMITMENT = "commitment"
+    """It committed to keep them (storage commitment, PS3.4 annex J)."""
+    QUERY = "query"
+    """It lists every one of them when it is asked (C-FIND or QIDO-RS)."""
+    ACKNOWLEDGED = "acknowledged"
+    """A record system accepted the message (HL7 MSA-1 AA)."""
+
+
 DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyType({
-    DeliveryState.PENDING: frozenset({DeliveryState.SENT, DeliveryState.UNPROVABLE, DeliveryState.REFUSED}),
+    DeliveryState.PENDING: frozenset({
+        DeliveryState.SENT, DeliveryState.PROVEN, DeliveryState.UNPROVABLE, DeliveryState.REFUSED,
+    }),
     DeliveryState.SENT: frozenset({DeliveryState.PROVEN, DeliveryState.UNPROVABLE, DeliveryState.REFUSED}),
     DeliveryState.PROVEN: frozenset(),
     DeliveryState.UNPROVABLE: frozenset(),
     DeliveryState.REFUSED: frozenset({DeliveryState.PENDING}),
 })
-"""Allowed changes; a refused delivery becomes pending again by a person's retry."""
+"""Allowed changes; a record system's acknowledgement is the proof at once; a refused delivery becomes pending again by a person's retry."""
 
 
 def case_end(states: Iterable[DeliveryState], *, analysed: bool) -> Step | None:

@@ -205,6 +205,14 @@ COMMITMENT_OVERDUE = _reason(
     "commitment_overdue", "The destination did not report on storage commitment in time.",
     "Look whether the destination can open an association to our AE title.", Who.ADMIN,
 )
+NOT_LISTED = _reason(
+    "not_listed", "Asked for our objects, the destination does not list every one of them, though it acknowledged them.",
+    "Look whether the objects are at the destination; send them again there if they are not.", Who.ADMIN,
+)
+PROOF_NOT_ASKED = _reason(
+    "proof_not_asked", "By the settings the destination is not asked whether it has the objects.",
+    "Nothing to do; to have it asked, set proof of the destination.", Who.ADMIN,
+)
 DATABASE_AWAY = _reason(
     "database_away", "The database does not answer.", "Look at PostgreSQL; receiving goes on meanwhile.", Who.ADMIN,
 )

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State, Step, advance
 from derm_pacs.domain.reasons import Reason
 from derm_pacs.domain.study import Arrivals, Complete, InstanceRole, SpoolPlace, StoredInstance, revision_hash
-from derm_pacs.ledger.tables import Case, Event, Instance, Revision, RevisionInstance, SpoolPosition
+from derm_pacs.ledger.tables import Event, Instance, Revision, RevisionInstance, SpoolPosition
 
 MEMBERS = (InstanceRole.IMAGE, InstanceRole.UNREADABLE)
 """The roles of instances that belong to revisions."""
@@ -71,11 +71,6 @@ def close(tx: Session, revision_id: int, complete: Complete, *, actor: str, now:
     return take(tx, revision_id, Step.CLOSE, actor=actor, detail=complete.reason, now=now)
 
 
-def state_of(tx: Session, revision_id: int) -> State:
-    """Return the state of a revision; raises `LookupError` where there is none."""
-    return _found(tx.get(Revision, revision_id), revision_id).state
-
-
 def receiving(tx: Session) -> list[Receiving]:
     """Return the revisions that are receiving, the longest quiet one first.
 
@@ -99,11 +94,9 @@ def drained_until(tx: Session) -> datetime | None:
     return min(known) if known and len(known) == len(marks) else None
 
 
-def instances(tx: Session, revision_id: int) -> tuple[StoredInstance, ...]:
-    """Return the images of a revision that can be read, by SOP Instance UID."""
-    return tuple(
-        stored(instance) for instance in _members(tx, revision_id) if instance.role is InstanceRole.IMAGE
-    )
+def newest() -> "Select[int, int]":
+    """Return the query for (case id, number) of the newest revision of every case."""
+    return select(Revision.case_id, func.max(Revision.number)).group_by(Revision.case_id)
 
 
 def unreadable(tx: Session, revision_id: int) -> tuple[StoredInstance, ...]:
@@ -175,13 +168,6 @@ def set_members(tx: Session, revision_id: int, case_id: int) -> None:
 def revisions_of(tx: Session, case_id: int) -> list[Revision]:
     """Return the rows of a case's revisions, the newest first."""
     return list(tx.scalars(select(Revision).where(Revision.case_id == case_id).order_by(Revision.number.desc())))
-
-
-def case_of(tx: Session, *, facility_id: int, study_instance_uid: str) -> int | None:
-    """Return the id of a study's case, None where it has none."""
-    return tx.scalar(
-        select(Case.id).where(Case.facility_id == facility_id, Case.study_instance_uid == study_instance_uid)
-    )
 
 
 def _members(tx: Session, revision_id: int) -> Sequence[Instance]:

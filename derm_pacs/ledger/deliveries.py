@@ -1,7 +1,7 @@
 """Deliveries and their storage commitment: the rows, and the only writer of a delivery's state."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -9,18 +9,29 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.commitment import Reported
-from derm_pacs.domain.delivery import DELIVERY_TRANSITIONS, DeliveryState
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.delivery import DELIVERY_TRANSITIONS, DeliveryState, Proof
+from derm_pacs.domain.edition import Agreed, Edition
 from derm_pacs.domain.reasons import Reason
-from derm_pacs.ledger.tables import CommitmentTransaction, DeliveredObject, DeliveryRow
+from derm_pacs.ledger.result_tables import AgreementRow, CommitmentTransaction, DeliveredObject, DeliveryRow
 
 
-def open_all(tx: Session, revision_id: int, destinations: Iterable[str]) -> tuple[int, ...]:
-    """Open a delivery of the revision's results to each destination; returns the ids, old and new."""
+def open_all(tx: Session, revision_id: int, destinations: Mapping[str, Agreed]) -> tuple[int, ...]:
+    """Open a delivery of the revision's results to each destination, in its edition; returns the ids, old and new.
+
+    An edition that is None is not known yet.
+    """
     ids: list[int] = []
-    for destination in destinations:
+    for destination, agreed in destinations.items():
         tx.execute(
             insert(DeliveryRow)
-            .values(revision_id=revision_id, destination=destination, state=DeliveryState.PENDING)
+            .values(
+                revision_id=revision_id,
+                destination=destination,
+                state=DeliveryState.PENDING,
+                edition=agreed.edition.key if agreed.edition is not None else None,
+                left_out=list(agreed.left_out),
+            )
             .on_conflict_do_nothing()
         )
         ids.append(
@@ -29,6 +40,30 @@ def open_all(tx: Session, revision_id: int, destinations: Iterable[str]) -> tupl
             ).one()
         )
     return tuple(ids)
+
+
+def agreed_before(tx: Session, destination: str, wanted: Edition) -> Agreed:
+    """Return what the destination took when it was last asked for this edition; all of it where it never was."""
+    row = tx.get(AgreementRow, (destination, wanted.key))
+    if row is None:
+        return Agreed(edition=wanted, left_out=())
+    return Agreed(edition=Edition.parse(row.agreed_key), left_out=tuple(Form(one) for one in row.left_out))
+
+
+def note_agreement(tx: Session, row: DeliveryRow, wanted: Edition, agreed: Agreed, now: datetime) -> None:
+    """Note with the delivery, and for the revisions to come, in which edition the destination takes what it is meant to get.
+
+    Raises `ValueError` where it takes nothing, since then there is nothing to remember.
+    """
+    if agreed.edition is None:
+        raise ValueError(f"destination {row.destination} takes nothing, so there is no edition to note")
+    row.edition, row.left_out = agreed.edition.key, list(agreed.left_out)
+    values = {"agreed_key": row.edition, "left_out": row.left_out, "agreed_at": now}
+    tx.execute(
+        insert(AgreementRow)
+        .values(destination=row.destination, wanted_key=wanted.key, **values)
+        .on_conflict_do_update(index_elements=[AgreementRow.destination, AgreementRow.wanted_key], set_=values)
+    )
 
 
 def locked(tx: Session, delivery_id: int) -> DeliveryRow | None:
@@ -44,12 +79,19 @@ def of_revision(tx: Session, revision_id: int) -> tuple[DeliveryRow, ...]:
 
 
 def move(
-    row: DeliveryRow, state: DeliveryState, *, now: datetime, reason: Reason | None = None, detail: str = ""
+    row: DeliveryRow, state: DeliveryState, *, now: datetime, reason: Reason | None = None, detail: str = "",
+    proof: Proof | None = None,
 ) -> None:
-    """Bring a locked delivery to another state; raises `ValueError` where the table does not know the change."""
+    """Bring a locked delivery to another state; raises `ValueError` where the table does not know the change.
+
+    A delivery is proven by something, and only what is proven has a proof.
+    """
+    if (state is DeliveryState.PROVEN) is not (proof is not None):
+        raise ValueError(f"delivery {row.id} becomes {state} with the proof {proof}")
     if state not in DELIVERY_TRANSITIONS[row.state]:
         raise ValueError(f"delivery {row.id} is {row.state} and cannot become {state}")
     row.state = state
+    row.proof = proof
     row.reason_code = reason.code if reason is not None else None
     row.reason_detail = detail or None
     row.next_attempt_at = None
@@ -114,14 +156,21 @@ def reported(row: CommitmentTransaction) -> Reported | None:
     )
 
 
-def keep_report(tx: Session, report: Reported, now: datetime) -> None:
-    """Keep a report that came on the association on which it was asked for."""
+def keep_report(tx: Session, report: Reported, now: datetime) -> int | None:
+    """Keep a report with its transaction and return the delivery that it is about, None where we never asked for it.
+
+    The first report stands; a second one changes nothing.
+    """
     row = tx.scalars(
         select(CommitmentTransaction).where(CommitmentTransaction.transaction_uid == report.transaction_uid).with_for_update()
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return None
     if row.reported_at is None:
         row.reported_at = now
         row.report = {"committed": sorted(report.committed), "failed": [list(one) for one in report.failed]}
+        tx.flush()
+    return row.delivery_id
 
 
 def overdue(tx: Session, now: datetime) -> tuple[int, ...]:

@@ -18,17 +18,16 @@ from derm_pacs.domain.commitment import Reported
 from derm_pacs.domain.errors import Defect, Rejected
 from derm_pacs.domain.reasons import DEFECT
 from derm_pacs.domain.study import Arrivals, Complete, InstanceRole, Placement, Quiet, SpoolPlace, completeness, place
-from derm_pacs.ledger import cases, header, patients
+from derm_pacs.ledger import cases, deliveries, header, patients
 from derm_pacs.ledger.header import HeaderFacts
+from derm_pacs.ledger.result_tables import ResultRow
 from derm_pacs.ledger.tables import (
     Case,
-    CommitmentTransaction,
     Facility,
     Instance,
     Lesion,
     LesionInstance,
     Peer,
-    ResultRow,
     Revision,
     RevisionInstance,
     SpoolPosition,
@@ -143,23 +142,9 @@ def file_record(
 def file_report(tx: Session, record: SpooledRecord, payload: bytes, *, now: datetime) -> int | None:
     """Keep a storage commitment report with its transaction and return the delivery that it is about.
 
-    None where we never asked for such a transaction. The first report stands; a second one changes nothing.
-    Raises `Defect` where the payload is not what our listener writes.
+    None where we never asked for such a transaction. Raises `Defect` where the payload is not what our listener writes.
     """
-    reported = _reported(payload, record.place)
-    asked = tx.execute(
-        select(CommitmentTransaction).where(CommitmentTransaction.transaction_uid == reported.transaction_uid)
-        .with_for_update()
-    ).scalar_one_or_none()
-    if asked is None:
-        return None
-    if asked.reported_at is None:
-        asked.reported_at = now
-        asked.report = {
-            "committed": sorted(reported.committed), "failed": [list(one) for one in reported.failed],
-        }
-        tx.flush()
-    return asked.delivery_id
+    return deliveries.keep_report(tx, _reported(payload, record.place), now)
 
 
 def _reported(payload: bytes, place: SpoolPlace) -> Reported:
@@ -262,6 +247,7 @@ def _new_instance(
         sha256=given.sha256,
         pixel_sha256=facts.pixel_sha256 if facts else None,
         modality=facts.modality if facts else "",
+        study_date=facts.study_date if facts else None,
         number_of_frames=facts.number_of_frames if facts else 1,
         listener=place.listener,
         segment=place.segment,

@@ -35,6 +35,7 @@ _MAX_TEXT_CHARACTERS = 1024
 _WANTED = frozenset({
     0x00080005,  # Specific Character Set
     0x00080016, 0x00080018, 0x00080060,  # SOP Class UID, SOP Instance UID, Modality
+    0x00080020,  # Study Date
     0x00080201,  # Timezone Offset From UTC
     0x00082218,  # Anatomic Region Sequence
     0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040,  # name, Patient ID, its issuer, birth date, sex
@@ -65,6 +66,7 @@ class HeaderFacts:
     study_instance_uid: str
     transfer_syntax_uid: str
     modality: str
+    study_date: date | None
     number_of_frames: int
     """1 where the element is absent."""
     rows: int | None
@@ -174,6 +176,7 @@ def _facts(file: _Part10) -> HeaderFacts:
         study_instance_uid=_uid(header, 0x0020000D),
         transfer_syntax_uid=file.transfer_syntax_uid,
         modality=_text(header, 0x00080060),
+        study_date=_date(_text(header, 0x00080020)),
         number_of_frames=_count(header, 0x00280008) or 1,
         rows=_count(header, 0x00280010),
         columns=_count(header, 0x00280011),

@@ -8,25 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State, Step
-from derm_pacs.domain.composed import Form
-from derm_pacs.domain.delivery import DeliveryState
 from derm_pacs.domain.findings import BundleIdentity, OperatingPoint, RunRole
 from derm_pacs.domain.study import CloseReason, InstanceRole, SpoolPlace
+from derm_pacs.ledger.cases import newest
+from derm_pacs.ledger.reading_results import DeliveryLine, ResultLine, deliveries, results
 from derm_pacs.ledger.tables import (
     Bundle,
     Case,
-    CommitmentTransaction,
-    DeliveredObject,
-    DeliveryRow,
     Event,
     FindingRow,
     Instance,
     Peer,
-    ResultRow,
     Revision,
     RevisionInstance,
     RunRow,
@@ -116,38 +112,6 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultLine:
-    """A composed object."""
-
-    form: Form
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    sha256: str
-    length: int
-    about: tuple[str, ...]
-    composed_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryLine:
-    """A revision's results on their way to one destination."""
-
-    destination: str
-    state: DeliveryState
-    attempts: int
-    acknowledged: int
-    """Objects that the destination has acknowledged."""
-    next_attempt_at: datetime | None
-    reason_code: str | None
-    reason_detail: str | None
-    finished_at: datetime | None
-    commitment_asked_at: datetime | None
-    """When storage commitment was last asked for, None where it never was."""
-    commitment_reported_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionStory:
     """Everything about one revision."""
 
@@ -183,13 +147,12 @@ class CaseStory:
 
 def cases(tx: Session, *, state: State | None = None, limit: int) -> tuple[CaseLine, ...]:
     """Return the cases whose newest revision last took a step, newest first; `state` narrows to one state."""
-    newest = select(Revision.id).distinct(Revision.case_id).order_by(Revision.case_id, Revision.number.desc())
     changed = select(func.max(Event.at)).where(Event.revision_id == Revision.id).scalar_subquery()
     images = select(func.count()).where(RevisionInstance.revision_id == Revision.id).scalar_subquery()
     query = (
         select(Revision, Case.study_instance_uid, changed, images)
         .join(Case, Case.id == Revision.case_id)
-        .where(Revision.id.in_(newest))
+        .where(tuple_(Revision.case_id, Revision.number).in_(newest()))
         .order_by(changed.desc(), Revision.id.desc())
         .limit(limit)
     )
@@ -287,8 +250,8 @@ def _revision(tx: Session, row: Revision) -> RevisionStory:
         last_error=row.last_error,
         walk=_walk(tx, row.id),
         runs=_runs(tx, row.id),
-        results=_results(tx, row.id),
-        deliveries=_deliveries(tx, row.id),
+        results=results(tx, row.id),
+        deliveries=deliveries(tx, row.id),
     )
 
 
@@ -338,47 +301,3 @@ def _findings(tx: Session, run_id: int) -> tuple[FindingLine, ...]:
         FindingLine(sop_instance_uid=uid, frame=frame, output=output, kind=kind, data=data)
         for uid, frame, output, kind, data in rows
     )
-
-
-def _results(tx: Session, revision_id: int) -> tuple[ResultLine, ...]:
-    rows = tx.scalars(select(ResultRow).where(ResultRow.revision_id == revision_id).order_by(ResultRow.ordinal, ResultRow.id))
-    return tuple(
-        ResultLine(
-            form=row.form,
-            sop_class_uid=row.sop_class_uid,
-            sop_instance_uid=row.sop_instance_uid,
-            series_instance_uid=row.series_instance_uid,
-            sha256=row.sha256,
-            length=row.length,
-            about=tuple(row.about),
-            composed_at=row.composed_at,
-        )
-        for row in rows
-    )
-
-
-def _deliveries(tx: Session, revision_id: int) -> tuple[DeliveryLine, ...]:
-    lines: list[DeliveryLine] = []
-    for row in tx.scalars(select(DeliveryRow).where(DeliveryRow.revision_id == revision_id).order_by(DeliveryRow.destination)):
-        asked = tx.scalars(
-            select(CommitmentTransaction)
-            .where(CommitmentTransaction.delivery_id == row.id)
-            .order_by(CommitmentTransaction.id.desc())
-            .limit(1)
-        ).one_or_none()
-        acknowledged = select(func.count()).select_from(DeliveredObject).where(DeliveredObject.delivery_id == row.id)
-        lines.append(
-            DeliveryLine(
-                destination=row.destination,
-                state=row.state,
-                attempts=row.attempts,
-                acknowledged=tx.scalars(acknowledged).one(),
-                next_attempt_at=row.next_attempt_at,
-                reason_code=row.reason_code,
-                reason_detail=row.reason_detail,
-                finished_at=row.finished_at,
-                commitment_asked_at=asked.asked_at if asked is not None else None,
-                commitment_reported_at=asked.reported_at if asked is not None else None,
-            )
-        )
-    return tuple(lines)

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from derm_pacs.domain.findings import (
     CaseFindings,
     Classification,
     ClassProbability,
+    Combine,
     FrameFinding,
+    LesionRule,
     Mask,
     OperatingPoint,
     Outcome,
     Refusal,
     Run,
     RunRole,
+    Saliency,
     Segmentation,
 )
 from derm_pacs.domain.routing import Route
@@ -183,10 +187,14 @@ def finish(
     *,
     run_id: int,
     findings: Iterable[tuple[int, int, Sequence[Outcome]]],
+    lesion_rules: Sequence[LesionRule],
     reused_from: int | None,
     now: datetime,
 ) -> None:
-    """Keep a run's findings, given as (instance id, frame, outcomes); what an earlier try kept is replaced."""
+    """Keep a run's findings, given as (instance id, frame, outcomes), and the rules by which its lesions are called.
+
+    What an earlier try kept is replaced.
+    """
     run = tx.get_one(RunRow, run_id)
     for old in tx.scalars(select(FindingRow).where(FindingRow.run_id == run_id)):
         tx.delete(old)
@@ -194,6 +202,7 @@ def finish(
     for instance_id, frame, outcomes in findings:
         for outcome in outcomes:
             tx.add(_row(run_id, instance_id, frame, outcome))
+    run.lesion_rules = [asdict(rule) for rule in lesion_rules]
     run.finished_at = now
     run.reused_from = reused_from
 
@@ -214,6 +223,9 @@ def case_findings(tx: Session, revision_id: int) -> CaseFindings:
                 bundle=_identity(bundle),
                 role=run.role,
                 operating_points=tuple(OperatingPoint(**point) for point in run.operating_points),
+                lesion_rules=tuple(
+                    LesionRule(output=rule["output"], combine=Combine(rule["combine"])) for rule in run.lesion_rules
+                ),
             )
         )
         frames: dict[tuple[str, int], tuple[StoredInstance, list[Outcome]]] = {}
@@ -230,6 +242,22 @@ def case_findings(tx: Session, revision_id: int) -> CaseFindings:
             for (_, frame), (image, outcomes) in frames.items()
         )
     return CaseFindings(runs=tuple(runs), findings=tuple(findings))
+
+
+def readers(tx: Session, revision_id: int) -> Mapping[str, tuple[Path, str]]:
+    """Return for each image that a run of the revision has read the folder and content hash of the run's bundle.
+
+    By SOP Instance UID; where several bundles have read an image, the first by name.
+    """
+    rows = tx.execute(
+        select(Instance.sop_instance_uid, Bundle.folder, Bundle.content_hash)
+        .join(FindingRow, FindingRow.instance_id == Instance.id)
+        .join(RunRow, RunRow.id == FindingRow.run_id)
+        .join(Bundle, Bundle.id == RunRow.bundle_id)
+        .where(RunRow.revision_id == revision_id, RunRow.role == RunRole.ACTIVE, RunRow.finished_at.is_not(None))
+        .order_by(Bundle.name.desc())
+    )
+    return {row.sop_instance_uid: (Path(row.folder), row.content_hash) for row in rows}
 
 
 def route_definitions(tx: Session, revision_id: int) -> tuple[Mapping[str, Any], ...]:
@@ -254,6 +282,8 @@ def _row(run_id: int, instance_id: int, frame: int, outcome: Outcome) -> Finding
         case Classification():
             row.kind, row.output = "classification", outcome.output
             row.data = {"probabilities": [asdict(one) for one in outcome.probabilities]}
+            if outcome.saliency is not None:
+                _keep_saliency(row, outcome.saliency)
         case Segmentation():
             rows, columns = outcome.mask.shape
             row.kind, row.output = "segmentation", outcome.output
@@ -274,7 +304,9 @@ def _row(run_id: int, instance_id: int, frame: int, outcome: Outcome) -> Finding
 def _outcome(row: FindingRow) -> Outcome:
     if row.kind == "classification":
         return Classification(
-            output=row.output, probabilities=tuple(ClassProbability(**one) for one in row.data["probabilities"])
+            output=row.output,
+            probabilities=tuple(ClassProbability(**one) for one in row.data["probabilities"]),
+            saliency=_saliency(row),
         )
     if row.kind == "segmentation" and row.mask is not None:
         return Segmentation(
@@ -286,6 +318,20 @@ def _outcome(row: FindingRow) -> Outcome:
     if row.kind == "refusal":
         return Refusal(reason=row.data["reason"], detail=row.data["detail"])
     raise ValueError(f"finding {row.id} is of the unknown kind {row.kind!r}")
+
+
+def _keep_saliency(row: FindingRow, saliency: Saliency) -> None:
+    rows, columns = saliency.grid.shape
+    row.data |= {"saliency": {"method": saliency.method, "class_id": saliency.class_id, "rows": rows, "columns": columns}}
+    row.saliency = zlib.compress(np.ascontiguousarray(saliency.grid, dtype=np.uint8).tobytes())
+
+
+def _saliency(row: FindingRow) -> Saliency | None:
+    if row.saliency is None:
+        return None
+    said = row.data["saliency"]
+    grid = np.frombuffer(zlib.decompress(row.saliency), dtype=np.uint8).reshape(said["rows"], said["columns"])
+    return Saliency(method=said["method"], class_id=said["class_id"], grid=grid)
 
 
 def _unpacked(packed: bytes, rows: int, columns: int) -> Mask:

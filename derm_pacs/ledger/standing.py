@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
+from derm_pacs.ledger import cases
 from derm_pacs.ledger.faults import OpenFault, open_faults
-from derm_pacs.ledger.tables import ClockRun, DeliveryRow, Revision, SpoolPosition
+from derm_pacs.ledger.result_tables import DeliveryRow
+from derm_pacs.ledger.tables import ClockRun, Revision, SpoolPosition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,8 @@ class TickLine:
 
 def standing(tx: Session) -> Standing:
     """Return how filing, cases, deliveries and faults stand."""
-    newest = select(Revision.id).distinct(Revision.case_id).order_by(Revision.case_id, Revision.number.desc())
-    states = tx.execute(select(Revision.state, func.count()).where(Revision.id.in_(newest)).group_by(Revision.state))
+    is_newest = tuple_(Revision.case_id, Revision.number).in_(cases.newest())
+    states = tx.execute(select(Revision.state, func.count()).where(is_newest).group_by(Revision.state))
     deliveries = tx.execute(
         select(DeliveryRow.state, func.count()).where(DeliveryRow.finished_at.is_(None)).group_by(DeliveryRow.state)
     )
@@ -66,5 +68,6 @@ def standing(tx: Session) -> Standing:
 
 def last_ticks(tx: Session) -> tuple[TickLine, ...]:
     """Return the last run of each tick of the clock, by name."""
-    rows = tx.scalars(select(ClockRun).distinct(ClockRun.name).order_by(ClockRun.name, ClockRun.due_at.desc()))
+    last = select(ClockRun.name, func.max(ClockRun.due_at)).group_by(ClockRun.name)
+    rows = tx.scalars(select(ClockRun).where(tuple_(ClockRun.name, ClockRun.due_at).in_(last)).order_by(ClockRun.name))
     return tuple(TickLine(name=row.name, due_at=row.due_at, ran_at=row.ran_at, note=row.note) for row in rows)

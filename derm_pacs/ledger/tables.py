@@ -1,5 +1,7 @@
 """The ledger's tables, typed; the migrations under `alembic/` make them, a test holds both to one another.
 
+What is composed and delivered stands in `result_tables.py`.
+
 Every time is `timestamptz` in UTC. Patient data stands in `patients` alone, so that one table can be erased.
 CHECKs are made from the domain's enums; the trigger on `revisions.state` and the rows of `allowed_steps` are
 written out in the migration and compared with `domain.case.TRANSITIONS` by a test.
@@ -11,8 +13,6 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derm_pacs.domain.case import State, Step
-from derm_pacs.domain.composed import Form
-from derm_pacs.domain.delivery import DeliveryState
 from derm_pacs.domain.findings import Grade, RunRole
 from derm_pacs.domain.study import CloseReason, InstanceRole
 from derm_pacs.ledger.columns import Base, Json, one_of, primary_id, reference, word
@@ -96,6 +96,7 @@ class Revision(Base):
     reason_code: Mapped[str | None]
     reason_detail: Mapped[str | None]
     route: Mapped[Json | None]
+    composed_with: Mapped[Json | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     first_failed_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
@@ -127,6 +128,7 @@ class Instance(Base):
     sha256: Mapped[str]
     pixel_sha256: Mapped[str | None]
     modality: Mapped[str]
+    study_date: Mapped[date | None]
     number_of_frames: Mapped[int]
     listener: Mapped[str]
     segment: Mapped[int]
@@ -237,13 +239,17 @@ class RunRow(Base):
     role: Mapped[RunRole] = mapped_column(word(RunRole))
     settings: Mapped[Json]
     operating_points: Mapped[list[Json]]
+    lesion_rules: Mapped[list[Json]] = mapped_column(server_default="[]")
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     reused_from: Mapped[int | None] = reference("runs.id")
 
 
 class FindingRow(Base):
-    """What a run says of one frame of one image; `mask` is the packed mask of a segmentation."""
+    """What a run says of one frame of one image.
+
+    `mask` is the packed mask of a segmentation, `saliency` the compressed grid of a classification.
+    """
 
     __tablename__ = "findings"
     __table_args__ = (UniqueConstraint("run_id", "instance_id", "frame", "output"),)
@@ -256,70 +262,7 @@ class FindingRow(Base):
     kind: Mapped[str]
     data: Mapped[Json]
     mask: Mapped[bytes | None]
-
-
-class ResultRow(Base):
-    """A composed object; an instance's UID never stands for two different byte strings."""
-
-    __tablename__ = "results"
-    __table_args__ = (one_of("form", Form),)
-    id: Mapped[int] = primary_id()
-    revision_id: Mapped[int] = reference("revisions.id", index=True)
-    form: Mapped[Form] = mapped_column(word(Form))
-    ordinal: Mapped[int]
-    sop_class_uid: Mapped[str]
-    sop_instance_uid: Mapped[str] = mapped_column(unique=True)
-    series_instance_uid: Mapped[str]
-    transfer_syntax_uid: Mapped[str]
-    sha256: Mapped[str]
-    length: Mapped[int]
-    about: Mapped[list[str]]
-    composed_at: Mapped[datetime]
-
-
-class DeliveryRow(Base):
-    """One revision's results on their way to one destination."""
-
-    __tablename__ = "deliveries"
-    __table_args__ = (
-        UniqueConstraint("revision_id", "destination"),
-        Index("deliveries_state_idx", "state"),
-        one_of("state", DeliveryState),
-    )
-    id: Mapped[int] = primary_id()
-    revision_id: Mapped[int] = reference("revisions.id")
-    destination: Mapped[str]
-    state: Mapped[DeliveryState] = mapped_column(word(DeliveryState))
-    attempts: Mapped[int] = mapped_column(server_default="0")
-    first_attempt_at: Mapped[datetime | None]
-    next_attempt_at: Mapped[datetime | None]
-    deadline: Mapped[datetime | None]
-    reason_code: Mapped[str | None]
-    reason_detail: Mapped[str | None]
-    finished_at: Mapped[datetime | None]
-
-
-class DeliveredObject(Base):
-    """A result that a destination has acknowledged, with the DIMSE status it gave."""
-
-    __tablename__ = "delivered_objects"
-    delivery_id: Mapped[int] = reference("deliveries.id", primary_key=True)
-    result_id: Mapped[int] = reference("results.id", primary_key=True, index=True)
-    status: Mapped[int]
-    sent_at: Mapped[datetime]
-
-
-class CommitmentTransaction(Base):
-    """A storage commitment that we asked for (PS3.4 annex J)."""
-
-    __tablename__ = "commitment_transactions"
-    id: Mapped[int] = primary_id()
-    transaction_uid: Mapped[str] = mapped_column(unique=True)
-    delivery_id: Mapped[int] = reference("deliveries.id", index=True)
-    asked_at: Mapped[datetime]
-    deadline: Mapped[datetime]
-    reported_at: Mapped[datetime | None]
-    report: Mapped[Json | None]
+    saliency: Mapped[bytes | None]
 
 
 class SpoolPosition(Base):

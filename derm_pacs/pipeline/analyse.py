@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State, Step
-from derm_pacs.domain.findings import Outcome, Refusal
+from derm_pacs.domain.findings import LesionRule, Outcome, Refusal
 from derm_pacs.domain.reasons import (
     NO_ACTIVE_BUNDLE,
     NO_ROUTE,
@@ -66,9 +66,11 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """For each run: (instance id, frame, outcomes)."""
+    """What each run says, and by which rules its lesions are called; both by the run's id."""
 
     findings: Mapping[int, tuple[tuple[int, int, tuple[Outcome, ...]], ...]]
+    """(instance id, frame, outcomes)."""
+    lesion_rules: Mapping[int, tuple[LesionRule, ...]]
 
 
 def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
@@ -190,7 +192,8 @@ def work(given: Given, site: Site) -> Made:
                 for frame, outcomes in site.runners.analyse(planned.folder, planned.content_hash, part10)
             )
         findings[planned.run_id] = tuple(found)
-    return Made(findings=findings)
+    rules = {one.run_id: site.runners.lesion_rules(one.folder, one.content_hash) for one in given.runs}
+    return Made(findings=findings, lesion_rules=rules)
 
 
 def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
@@ -198,7 +201,12 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
     revision = trying.locked(tx, given.revision_id)
     for planned in given.runs:
         runs.finish(
-            tx, run_id=planned.run_id, findings=made.findings[planned.run_id], reused_from=planned.reused_from, now=site.now()
+            tx,
+            run_id=planned.run_id,
+            findings=made.findings[planned.run_id],
+            lesion_rules=made.lesion_rules[planned.run_id],
+            reused_from=planned.reused_from,
+            now=site.now(),
         )
     trying.end_tries(revision)
     outcomes = [outcome for found in made.findings.values() for _, _, several in found for outcome in several]

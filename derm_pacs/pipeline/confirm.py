@@ -1,114 +1,161 @@
-"""Confirm: the destination is asked to commit to the objects, and its report decides (PS3.4 annex J)."""
+"""Confirm: the destination is asked to commit to the objects, or whether it has them, and what it says decides.
+
+Storage commitment (PS3.4 annex J) proves most and goes first. A destination that offers none, or never reports, is
+asked by C-FIND what it has; one that is spoken to by DICOMweb, by QIDO-RS. That it lists every object is the proof;
+where it lists too few it is asked again for as long as a report would be waited for.
+"""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from derm_pacs.delivery import query, web_query
 from derm_pacs.delivery.commitment import ask
-from derm_pacs.delivery.interface import Destination
+from derm_pacs.delivery.interface import Destination, Target, WebDestination
 from derm_pacs.domain import commitment
 from derm_pacs.domain.commitment import Asked, Confirmed, Failed, Overdue, Reported, Waiting
-from derm_pacs.domain.delivery import DeliveryState
-from derm_pacs.domain.errors import Rejected
-from derm_pacs.domain.reasons import COMMITMENT_OVERDUE, NO_COMMITMENT, NOT_COMMITTED
+from derm_pacs.domain.delivery import DeliveryState, Proof
+from derm_pacs.domain.errors import Defect, Rejected
+from derm_pacs.domain.reasons import (
+    COMMITMENT_OVERDUE,
+    DEFECT,
+    NO_COMMITMENT,
+    NO_QUERY,
+    NOT_COMMITTED,
+    NOT_LISTED,
+    Reason,
+)
 from derm_pacs.ledger import deliveries, results
-from derm_pacs.ledger.tables import DeliveryRow
+from derm_pacs.ledger.result_tables import DeliveryRow
+from derm_pacs.ledger.results import StoredResult
+from derm_pacs.ledger.tables import Case, Revision
+from derm_pacs.pipeline import queue
 from derm_pacs.pipeline.conclude import conclude
-from derm_pacs.pipeline.deliver import fail, taken_on
 from derm_pacs.pipeline.queue import Task
+from derm_pacs.pipeline.retry import wait_before
 from derm_pacs.pipeline.site import Site
 from derm_pacs.pipeline.stage import Stage
+from derm_pacs.pipeline.trying_delivery import fail, taken_on
+from derm_pacs.settings.model import ProofBy
 
 REQUESTS = 3
-"""How often a destination that does not report is asked before the delivery counts as unprovable."""
+"""How often a destination that does not report is asked to commit before it is asked what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A commitment to be asked for."""
+    """A proof to be asked for."""
 
     delivery_id: int
-    destination: Destination
-    transaction_uid: str
-    references: tuple[tuple[str, str], ...]
-    """(SOP Class UID, SOP Instance UID) of every object of the delivery."""
+    target: Target
+    transaction_uid: str | None
+    """Of the commitment to ask for; None where only a query is left."""
+    study_uid: str
+    objects: tuple[StoredResult, ...]
+    """What the destination has acknowledged."""
+    without_proof: Reason
+    """Why nothing is proven, where the destination answers no query either."""
+    until: datetime
+    """When it is not asked any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """How the destination took the request."""
+    """What the destination said."""
 
     offered: bool
-    """Whether it has storage commitment at all."""
+    """Whether it took a request for commitment."""
     reported: Reported | None
     """The report, where it came on the same association."""
+    present: frozenset[str] | None
+    """Which of the objects it lists; None where it was not asked, or cannot be."""
 
 
 def claim(tx: Session, delivery_id: int, site: Site) -> Given | None:
-    """End by what is reported, or after the last deadline; else ask.
+    """End by what is reported; else ask.
 
-    A job comes for the first request, with a report, after a deadline, or after a try that did not settle.
+    A job comes for the first request, with a report, after a deadline, to ask again, or after a try that did not settle.
     """
     now = site.now()
     row = taken_on(tx, delivery_id, DeliveryState.SENT, site)
-    if row is None:
+    if row is None or _decided(tx, row, site):
         return None
-    if _decided(tx, row, site):
-        return None
+    objects = results.acknowledged(tx, delivery_id)
+    if not objects:
+        raise Defect(DEFECT, f"delivery {delivery_id} is to be proven and nothing of it was acknowledged")
+    begun = row.first_attempt_at or now
+    patience = timedelta(minutes=site.settings.delivery.commitment_minutes)
+    target = site.target(row.destination)
+    by_query = not isinstance(target, Destination) or site.settings.destination(row.destination).proof is ProofBy.QUERY
     asked = deliveries.commitments(tx, delivery_id)
-    if len(asked) >= REQUESTS and asked[0].deadline <= now:
-        deliveries.move(row, DeliveryState.UNPROVABLE, now=now, reason=COMMITMENT_OVERDUE)
-        tx.flush()
-        conclude(tx, row.revision_id, site)
-        return None
-    share = timedelta(minutes=site.settings.delivery.commitment_minutes) / REQUESTS
+    used_up = len(asked) >= REQUESTS and asked[0].deadline <= now
+    revision = tx.get_one(Revision, row.revision_id)
     return Given(
         delivery_id=delivery_id,
-        destination=site.destination(row.destination),
-        transaction_uid=deliveries.begin_commitment(tx, delivery_id, now=now, deadline=now + share),
-        references=_references(tx, row),
+        target=target,
+        transaction_uid=None
+        if by_query or used_up
+        else deliveries.begin_commitment(tx, delivery_id, now=now, deadline=now + patience / REQUESTS),
+        study_uid=tx.get_one(Case, revision.case_id).study_instance_uid,
+        objects=objects,
+        without_proof=NO_QUERY if by_query else COMMITMENT_OVERDUE if used_up else NO_COMMITMENT,
+        until=begun + patience,
     )
-
-
-def _references(tx: Session, row: DeliveryRow) -> tuple[tuple[str, str], ...]:
-    return tuple((one.sop_class_uid, one.sop_instance_uid) for one in results.of_revision(tx, row.revision_id))
 
 
 def _decided(tx: Session, row: DeliveryRow, site: Site) -> bool:
     """End the delivery by the newest transaction that is reported on, if there is one."""
-    instances = frozenset(uid for _, uid in _references(tx, row))
+    instances = frozenset(one.sop_instance_uid for one in results.acknowledged(tx, row.id))
     for transaction in deliveries.commitments(tx, row.id):
         asked = Asked(transaction_uid=transaction.transaction_uid, instances=instances, deadline=transaction.deadline)
         match commitment.settle(asked, deliveries.reported(transaction), site.now()):
-            case Confirmed() | Failed() as said:
-                _end(tx, row, said, site)
+            case Confirmed():
+                _end(tx, row, DeliveryState.PROVEN, site, proof=Proof.COMMITMENT)
+                return True
+            case Failed(instances=failed):
+                detail = f"{len(failed)} objects not kept"
+                _end(tx, row, DeliveryState.REFUSED, site, reason=NOT_COMMITTED, detail=detail)
                 return True
             case Waiting() | Overdue():
                 continue
     return False
 
 
-def _end(tx: Session, row: DeliveryRow, said: Confirmed | Failed, site: Site) -> None:
-    match said:
-        case Confirmed():
-            deliveries.move(row, DeliveryState.PROVEN, now=site.now())
-        case Failed(instances=instances):
-            deliveries.move(
-                row, DeliveryState.REFUSED, now=site.now(), reason=NOT_COMMITTED, detail=f"{len(instances)} objects not kept"
-            )
+def _end(
+    tx: Session, row: DeliveryRow, state: DeliveryState, site: Site, *, reason: Reason | None = None, detail: str = "",
+    proof: Proof | None = None,
+) -> None:
+    deliveries.move(row, state, now=site.now(), reason=reason, detail=detail, proof=proof)
     tx.flush()
     conclude(tx, row.revision_id, site)
 
 
 def work(given: Given, site: Site) -> Made:
-    """Ask; the report usually comes later, on an association that the destination opens to our listener."""
+    """Ask; a report usually comes later, on an association that the destination opens to our listener."""
     del site
+    if given.transaction_uid is not None and isinstance(given.target, Destination):
+        references = tuple((one.sop_class_uid, one.sop_instance_uid) for one in given.objects)
+        try:
+            return Made(offered=True, reported=ask(given.target, given.transaction_uid, references), present=None)
+        except Rejected as error:
+            if error.reason is not NO_COMMITMENT:
+                raise
+    return Made(offered=False, reported=None, present=_present(given))
+
+
+def _present(given: Given) -> frozenset[str] | None:
     try:
-        return Made(offered=True, reported=ask(given.destination, given.transaction_uid, given.references))
+        match given.target:
+            case Destination():
+                return query.present(given.target, given.study_uid, given.objects)
+            case WebDestination():
+                return web_query.present(given.target, given.study_uid, given.objects)
+            case _:
+                return None
     except Rejected as error:
-        if error.reason is NO_COMMITMENT:
-            return Made(offered=False, reported=None)
+        if error.reason is NO_QUERY:
+            return None
         raise
 
 
@@ -117,14 +164,27 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
     row = deliveries.locked(tx, given.delivery_id)
     if row is None or row.state is not DeliveryState.SENT:
         return
-    if not made.offered:
-        deliveries.move(row, DeliveryState.UNPROVABLE, now=site.now(), reason=NO_COMMITMENT)
-        tx.flush()
-        conclude(tx, row.revision_id, site)
-    elif made.reported is not None:
-        deliveries.keep_report(tx, made.reported, site.now())
-        tx.flush()
-        _decided(tx, row, site)
+    if made.offered:
+        if made.reported is not None:
+            deliveries.keep_report(tx, made.reported, site.now())
+            _decided(tx, row, site)
+    elif made.present is None:
+        _end(tx, row, DeliveryState.UNPROVABLE, site, reason=given.without_proof)
+    else:
+        _settle_query(tx, row, given, made.present, site)
+
+
+def _settle_query(tx: Session, row: DeliveryRow, given: Given, present: frozenset[str], site: Site) -> None:
+    missing = [one for one in given.objects if one.sop_instance_uid not in present]
+    again = site.now() + wait_before(row.attempts)
+    if not missing:
+        _end(tx, row, DeliveryState.PROVEN, site, proof=Proof.QUERY)
+    elif again > given.until:
+        detail = ", ".join(f"{one.form} {one.sop_instance_uid}" for one in missing)
+        _end(tx, row, DeliveryState.UNPROVABLE, site, reason=NOT_LISTED, detail=detail)
+    else:
+        row.next_attempt_at = again
+        queue.defer(tx, Task.CONFIRM, row.id, at=again)
 
 
 STAGE = Stage(task=Task.CONFIRM, claim=claim, work=work, settle=settle, fail=fail)

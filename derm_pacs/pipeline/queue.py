@@ -33,6 +33,7 @@ class Task(StrEnum):
 
     ANALYSE = "analyse"
     COMPOSE = "compose"
+    COMPOSE_EDITION = "compose_edition"
     DELIVER = "deliver"
     CONFIRM = "confirm"
 
@@ -42,6 +43,7 @@ _LOCK: Mapping[Task, str] = {
     # destination that is away holds up neither the others nor a later revision.
     Task.ANALYSE: "revision",
     Task.COMPOSE: "revision",
+    Task.COMPOSE_EDITION: "delivery",
     Task.DELIVER: "delivery",
     Task.CONFIRM: "delivery",
 }

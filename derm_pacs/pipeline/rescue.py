@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
 from derm_pacs.ledger import deliveries
-from derm_pacs.ledger.tables import DeliveryRow, Revision
+from derm_pacs.ledger.result_tables import DeliveryRow
+from derm_pacs.ledger.tables import Revision
 from derm_pacs.pipeline import queue
 from derm_pacs.pipeline.queue import Task
 
@@ -34,7 +35,7 @@ def defer_forgotten(tx: Session, now: datetime) -> int:
     )
     for row in rows:
         task = Task.DELIVER if row.state is DeliveryState.PENDING else Task.CONFIRM
-        if row.id not in live[task] and not (task is Task.CONFIRM and _waits_for_report(tx, row.id, now)):
+        if row.id not in live[task] | live[Task.COMPOSE_EDITION] and not (task is Task.CONFIRM and _waits_for_report(tx, row.id, now)):
             forgotten.append((task, row.id))
     for task, subject in forgotten:
         queue.defer(tx, task, subject)

@@ -17,7 +17,8 @@ from derm_pacs.demonstration.picture import NOTICE, SYNTHETIC, lines, picture
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
 from derm_pacs.domain.findings import BundleIdentity, Grade, OperatingPoint, RunRole
-from derm_pacs.ledger.reading import CaseStory, DeliveryLine, FindingLine, RevisionStory, RunLine
+from derm_pacs.ledger.reading import CaseStory, FindingLine, RevisionStory, RunLine
+from derm_pacs.ledger.reading_results import DeliveryLine
 from derm_pacs.samples.studies import Study
 from derm_pacs.samples.wrap import Kind, Label, part10, wrap_bytes
 
@@ -73,7 +74,7 @@ def story(study: Study, image: Dataset, state: State, findings: tuple[FindingLin
 
 def delivery(state: DeliveryState) -> DeliveryLine:
     return DeliveryLine(
-        destination="pacs", state=state, attempts=1, acknowledged=1, next_attempt_at=None, reason_code=None, reason_detail=None,
+        destination="pacs", state=state, edition=None, left_out=(), proof=None, attempts=1, acknowledged=1, next_attempt_at=None, reason_code=None, reason_detail=None,
         finished_at=None, commitment_asked_at=None, commitment_reported_at=None,
     )  # fmt: skip
 

@@ -41,7 +41,7 @@ def open_revision(database: Database, now: datetime) -> Callable[[], int]:
     """Open a revision of one case and return its id."""
 
     def work(tx: Session) -> int:
-        case_id = cases.case_of(tx, facility_id=1, study_instance_uid="1.2.3")
+        case_id = tx.scalar(select(Case.id).where(Case.study_instance_uid == "1.2.3"))
         if case_id is None:
             tx.add(Facility(name="clinic"))
             tx.flush()
@@ -54,11 +54,15 @@ def open_revision(database: Database, now: datetime) -> Callable[[], int]:
     return lambda: database.transaction(work)
 
 
+def state_of(tx: Session, revision_id: int) -> State:
+    return tx.get_one(Revision, revision_id).state
+
+
 def step(database: Database, revision_id: int, *steps: Step, now: datetime) -> State:
     def work(tx: Session) -> State:
         for one in steps:
             cases.take(tx, revision_id, one, actor="test", now=now)
-        return cases.state_of(tx, revision_id)
+        return state_of(tx, revision_id)
 
     return database.transaction(work)
 
@@ -72,7 +76,7 @@ def test_every_step_of_the_table_is_taken_and_every_other_refused(
         with database.engine.connect() as connection, Session(connection) as tx:
             for before in WAY[state]:
                 cases.take(tx, revision_id, before, actor="test", now=now)
-            assert cases.state_of(tx, revision_id) is state
+            assert state_of(tx, revision_id) is state
             if one in TRANSITIONS[state]:
                 assert cases.take(tx, revision_id, one, actor="test", now=now) is TRANSITIONS[state][one]
                 event = tx.scalars(select(Event).order_by(Event.id.desc()).limit(1)).one()
@@ -81,7 +85,7 @@ def test_every_step_of_the_table_is_taken_and_every_other_refused(
             else:
                 with pytest.raises(ForbiddenStep):
                     cases.take(tx, revision_id, one, actor="test", now=now)
-                assert cases.state_of(tx, revision_id) is state
+                assert state_of(tx, revision_id) is state
 
 
 @pytest.mark.server
@@ -239,8 +243,6 @@ def test_closing_gives_the_hash_the_reason_and_the_time_of_the_study(
 def test_a_revision_that_is_not_there_is_named(database: Database, now: datetime) -> None:
     with pytest.raises(LookupError, match="no revision 77"):
         step(database, 77, Step.CANCEL, now=now)
-    with pytest.raises(LookupError, match="no revision 77"):
-        database.transaction(lambda tx: cases.state_of(tx, 77))
 
 
 @pytest.mark.server

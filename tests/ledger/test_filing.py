@@ -20,20 +20,18 @@ from derm_pacs.domain.composed import Form
 from derm_pacs.domain.delivery import DeliveryState
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.marks import MANUFACTURER, PURPOSE
-from derm_pacs.domain.study import CloseReason, Complete, InstanceRole, Placement, Quiet, completeness
-from derm_pacs.ledger import cases, filing
+from derm_pacs.domain.study import CloseReason, Complete, InstanceRole, Placement, Quiet, StoredInstance, completeness
+from derm_pacs.ledger import cases, filing, runs
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.filing import Filed
+from derm_pacs.ledger.result_tables import CommitmentTransaction, DeliveryRow, ResultRow
 from derm_pacs.ledger.tables import (
     Case,
-    CommitmentTransaction,
-    DeliveryRow,
     Instance,
     Lesion,
     LesionInstance,
     Patient,
     Peer,
-    ResultRow,
     Revision,
     RevisionInstance,
 )
@@ -135,6 +133,10 @@ class Site:
         return self.database.transaction(lambda tx: tx.scalar(select(func.count()).select_from(table)) or 0)
 
 
+def images(tx: Session, revision_id: int) -> list[StoredInstance]:
+    return [one.stored for one in runs.images(tx, revision_id)]
+
+
 @pytest.fixture
 def site(tmp_path: Path, database: Database, now: datetime, part10: Callable[..., bytes]) -> Iterator[Site]:
     made = Site(tmp_path, database, now, part10)
@@ -167,7 +169,7 @@ def test_the_first_image_opens_a_case_and_its_first_revision(site: Site) -> None
     filed = site.send(0)
     assert (filed.placement, filed.role, filed.closed) == (Placement.FIRST, InstanceRole.IMAGE, None)
     assert site.members(filed.revision_id) == ["1.2.3.1"]
-    (stored,) = site.database.transaction(lambda tx: cases.instances(tx, filed.revision_id or 0))
+    (stored,) = site.database.transaction(lambda tx: images(tx, filed.revision_id or 0))
     assert stored.place.length == len(read.payload(site.folder, stored.place))
     assert (stored.place.listener, stored.study_instance_uid) == ("listener-0", "1.2.3")
 
@@ -210,7 +212,7 @@ def test_a_late_image_closes_what_the_clock_has_not_closed_yet_and_says_so(site:
     (one, two) = site.revisions()
     assert one[3:] == (CloseReason.QUIET, site.at(60))
     assert two[2:] == (None, None, None)
-    assert site.database.transaction(lambda tx: cases.state_of(tx, first.revision_id or 0)) is State.QUEUED
+    assert site.database.transaction(lambda tx: tx.get_one(Revision, first.revision_id).state) is State.QUEUED
 
 
 def test_images_that_go_on_coming_are_cut_at_the_cap(site: Site) -> None:
@@ -228,8 +230,8 @@ def test_corrected_demographics_replace_the_image_and_keep_its_pixels(site: Site
     corrected = site.send(100, PatientName="Muster^Erica")
     assert corrected.placement is Placement.LATE
     assert site.members(corrected.revision_id) == ["1.2.3.1"]
-    (before,) = site.database.transaction(lambda tx: cases.instances(tx, first.revision_id or 0))
-    (after,) = site.database.transaction(lambda tx: cases.instances(tx, corrected.revision_id or 0))
+    (before,) = site.database.transaction(lambda tx: images(tx, first.revision_id or 0))
+    (after,) = site.database.transaction(lambda tx: images(tx, corrected.revision_id or 0))
     assert before.sha256 != after.sha256
     assert before.pixel_sha256 == after.pixel_sha256
     assert site.database.transaction(lambda tx: cases.conflicting_contents(tx, corrected.revision_id or 0)) == ()
@@ -313,7 +315,7 @@ def test_what_is_ours_opens_nothing_and_keeps_no_study_open(site: Site, mark: st
     first = site.send(0)
     if mark == "ledger":
         site.database.transaction(lambda tx: tx.add(ResultRow(
-            revision_id=first.revision_id, form=Form.REPORT_SR, ordinal=1, sop_class_uid=SR, sop_instance_uid="2.25.1",
+            revision_id=first.revision_id, form=Form.REPORT_SR, sop_class_uid=SR, sop_instance_uid="2.25.1",
             series_instance_uid="2.25.2", transfer_syntax_uid="1.2.840.10008.1.2.1", sha256="0" * 64, length=1, about=[],
             composed_at=site.at(0),
         )))
@@ -349,7 +351,7 @@ def test_an_object_that_cannot_be_read_opens_a_revision_that_says_so(site: Site)
     revision = filed.revision_id or 0
     (kept,) = site.database.transaction(lambda tx: cases.unreadable(tx, revision))
     assert kept.sop_instance_uid == "1.2.3.1"
-    assert site.database.transaction(lambda tx: cases.instances(tx, revision)) == ()
+    assert site.database.transaction(lambda tx: images(tx, revision)) == []
     assert site.database.transaction(lambda tx: cases.patients_of(tx, revision)) == ()
     why = site.database.transaction(lambda tx: tx.scalar(select(Instance.unreadable)))
     assert why == "the file has no DICM prefix"

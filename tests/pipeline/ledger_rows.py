@@ -7,7 +7,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State, Step
-from derm_pacs.domain.delivery import DeliveryState
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.delivery import DeliveryState, Proof
+from derm_pacs.domain.edition import Agreed, Edition
 from derm_pacs.domain.findings import Classification, ClassProbability, Grade, Refusal, RunRole
 from derm_pacs.domain.reasons import OBJECT_REFUSED
 from derm_pacs.domain.study import Arrivals, CloseReason, Complete
@@ -19,6 +21,7 @@ from derm_pacs.pipeline.site import Site
 from derm_pacs.settings.model import Settings
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
+EDITION = Edition(forms=frozenset({Form.REPORT_SR}))
 _NUMBERS = itertools.count(1)
 _TO = {
     State.RECEIVING: (),
@@ -55,6 +58,10 @@ def revision(tx: Session, state: State, *, case_id: int | None = None) -> int:
     return made
 
 
+def state_of(tx: Session, revision_id: int) -> State:
+    return tx.get_one(Revision, revision_id).state
+
+
 def finding(tx: Session, revision_id: int, *, refused: bool = False) -> None:
     """Let a run of the revision say something of an image, or refuse it."""
     number = next(_NUMBERS)
@@ -81,17 +88,18 @@ def finding(tx: Session, revision_id: int, *, refused: bool = False) -> None:
     said = Refusal(reason="poor_quality_blur", detail="0.4, at least 8") if refused else Classification(
         output="class", probabilities=(ClassProbability(class_id="a", concept="melanoma", probability=1.0),)
     )
-    runs.finish(tx, run_id=run.id, findings=[(image.id, 1, (said,))], reused_from=None, now=NOW)
+    runs.finish(tx, run_id=run.id, findings=[(image.id, 1, (said,))], lesion_rules=(), reused_from=None, now=NOW)
     tx.flush()
 
 
 def delivery(tx: Session, revision_id: int, destination: str, *states: DeliveryState) -> int:
     """Return the id of a delivery that has gone through these states."""
-    (made,) = deliveries.open_all(tx, revision_id, [destination])
+    (made,) = deliveries.open_all(tx, revision_id, {destination: Agreed(edition=EDITION, left_out=())})
     row = deliveries.locked(tx, made)
     assert row is not None
     for state in states:
         reason = OBJECT_REFUSED if state is DeliveryState.REFUSED else None
-        deliveries.move(row, state, now=NOW, reason=reason, detail="0xC000" if reason else "")
+        proof = Proof.COMMITMENT if state is DeliveryState.PROVEN else None
+        deliveries.move(row, state, now=NOW, reason=reason, detail="0xC000" if reason else "", proof=proof)
     tx.flush()
     return made

@@ -76,7 +76,7 @@ def test_an_ended_later_revision_supersedes_the_earlier_ones_and_not_those_on_th
         ledger_rows.finding(tx, third)
         ledger_rows.delivery(tx, third, "a", *PROVEN)
         conclude(tx, third, site)
-        return [cases.state_of(tx, one) for one in (first, second, third)]
+        return [ledger_rows.state_of(tx, one) for one in (first, second, third)]
 
     assert database.transaction(work) == [State.SUPERSEDED, State.DELIVERING, State.CONFIRMED]
 
@@ -89,6 +89,6 @@ def test_a_cancelled_revision_is_left_alone(database: Database, tmp_path: Path) 
         ledger_rows.delivery(tx, revision_id, "a", *PROVEN)
         cases.take(tx, revision_id, Step.CANCEL, actor="admin", now=NOW)
         conclude(tx, revision_id, site)
-        return cases.state_of(tx, revision_id)
+        return ledger_rows.state_of(tx, revision_id)
 
     assert database.transaction(work) is State.CANCELLED

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
-from derm_pacs.ledger import cases, deliveries
+from derm_pacs.ledger import deliveries
 from derm_pacs.ledger.database import Database
-from derm_pacs.ledger.tables import DeliveredObject, DeliveryRow, ResultRow, Revision
+from derm_pacs.ledger.result_tables import DeliveredObject, DeliveryRow, ResultRow
+from derm_pacs.ledger.tables import Revision
 from derm_pacs.pipeline import deliver, person, queue
 from derm_pacs.pipeline.conclude import conclude
 from derm_pacs.pipeline.queue import Task
@@ -51,7 +52,7 @@ def test_an_error_while_a_job_is_claimed_counts_as_a_try_and_ends_in_held(databa
     revision_id, delivery_id = database.transaction(prepare)
     for _ in range(DEFECT_TRIES):
         run(deliver.STAGE, delivery_id, site)
-    assert database.transaction(lambda tx: cases.state_of(tx, revision_id)) is State.HELD
+    assert database.transaction(lambda tx: ledger_rows.state_of(tx, revision_id)) is State.HELD
 
 
 def test_a_retry_of_a_refused_delivery_sends_everything_again(database: Database, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_retry_of_a_refused_delivery_sends_everything_again(database: Database
         ledger_rows.finding(tx, revision_id)
         made = ledger_rows.delivery(tx, revision_id, "pacs", DeliveryState.SENT)
         result = ResultRow(
-            revision_id=revision_id, form="report_sr", ordinal=0, sop_class_uid="1.2", sop_instance_uid="1.2.9",
+            revision_id=revision_id, form="report_sr", sop_class_uid="1.2", sop_instance_uid="1.2.9",
             series_instance_uid="1.2.8", transfer_syntax_uid="1.2.7", sha256="0" * 64, length=1, about=[], composed_at=NOW,
         )
         tx.add(result)
@@ -101,6 +102,6 @@ def test_cancelling_a_case_stops_its_earlier_revisions_too(database: Database) -
 
     case_id, first, second = database.transaction(prepare)
     assert person.cancel(database, case_id, actor="admin", reason="sent by mistake", now=NOW) is State.CANCELLED
-    assert [database.transaction(lambda tx, one=one: cases.state_of(tx, one)) for one in (first, second)] == [  # type: ignore[misc]
+    assert [database.transaction(lambda tx, one=one: ledger_rows.state_of(tx, one)) for one in (first, second)] == [  # type: ignore[misc]
         State.CANCELLED, State.CANCELLED,
     ]

@@ -13,13 +13,12 @@ from derm_pacs.domain.case import MEANING
 from derm_pacs.ledger.reading import (
     CaseLine,
     CaseStory,
-    DeliveryLine,
     FindingLine,
     ReceivedObject,
-    ResultLine,
     RevisionStory,
     RunLine,
 )
+from derm_pacs.ledger.reading_results import DeliveryLine, ResultLine
 
 
 def print_lines(lines: Sequence[CaseLine], zone: ZoneInfo, *, as_json: bool) -> None:
@@ -151,7 +150,11 @@ def _deliveries(out: Console, deliveries: Sequence[DeliveryLine], zone: ZoneInfo
         reason = explained(one.reason_code)
         why = f"{reason['code']}: {reason['sentence']} {reason['remedy']} {one.reason_detail or ''}".rstrip() if reason else ""
         rows.add_row(
-            f"  {one.destination}", one.state, str(one.acknowledged), str(one.attempts), moment(one.commitment_asked_at, zone),
+            f"  {one.destination}", f"{one.state} by {one.proof}" if one.proof else one.state, str(one.acknowledged),
+            str(one.attempts), moment(one.commitment_asked_at, zone),
             moment(one.commitment_reported_at, zone), moment(one.next_attempt_at, zone), why,
         )
     out.print(rows)
+    for one in deliveries:
+        if one.left_out:
+            out.print(f"  {one.destination} does not take: {', '.join(one.left_out)}")

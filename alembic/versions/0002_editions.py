@@ -1,0 +1,25 @@
+"""Results in editions: what each destination wants and took, how it was proven, and what a visit leaves for the next."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+STATEMENTS = Path(__file__).parents[1] / "sql"
+
+
+def upgrade() -> None:
+    run_file(STATEMENTS / "0002_editions.sql")
+
+
+def downgrade() -> None:
+    run_file(STATEMENTS / "0002_back.sql")
+
+
+def run_file(path: Path) -> None:
+    """Give the file to the driver as it is: SQLAlchemy would take its % for parameters."""
+    op.get_bind().connection.driver_connection.execute(path.read_text(encoding="utf-8"))

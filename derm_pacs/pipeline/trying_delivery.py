@@ -1,0 +1,56 @@
+"""Counting the tries of a delivery, and ending or repeating them."""
+
+from sqlalchemy.orm import Session
+
+from derm_pacs.domain.case import State
+from derm_pacs.domain.delivery import DeliveryState
+from derm_pacs.domain.reasons import DEFECT
+from derm_pacs.ledger import deliveries
+from derm_pacs.ledger.result_tables import DeliveryRow
+from derm_pacs.ledger.tables import Revision
+from derm_pacs.pipeline import queue
+from derm_pacs.pipeline.conclude import conclude
+from derm_pacs.pipeline.queue import Task
+from derm_pacs.pipeline.retry import SILENT_TRIES, Again, GiveUp, Tries, decide
+from derm_pacs.pipeline.site import Site
+from derm_pacs.pipeline.stage import Failure
+
+
+def taken_on(tx: Session, delivery_id: int, waiting: DeliveryState, site: Site) -> DeliveryRow | None:
+    """Return the locked row of a delivery that is in `waiting` and whose revision still wants it; counts the try.
+
+    None too for a pending one whose tries all ended without a word (their process was killed): it is refused.
+    """
+    row = deliveries.locked(tx, delivery_id)
+    if row is None or row.state is not waiting or tx.get_one(Revision, row.revision_id).state is not State.DELIVERING:
+        return None
+    if waiting is DeliveryState.PENDING and row.attempts >= SILENT_TRIES and row.reason_code is None:
+        detail = f"the process ended {row.attempts} times without a word"
+        deliveries.move(row, DeliveryState.REFUSED, now=site.now(), reason=DEFECT, detail=detail)
+        tx.flush()
+        conclude(tx, row.revision_id, site)
+        return None
+    row.attempts += 1
+    row.first_attempt_at = row.first_attempt_at or site.now()
+    row.deadline = row.first_attempt_at + site.deadline
+    return row
+
+
+def fail(tx: Session, delivery_id: int, failure: Failure, site: Site) -> None:
+    """Come again by the rule of `retry.decide`, or give the delivery up, which holds the case."""
+    now = site.now()
+    row = deliveries.locked(tx, delivery_id)
+    if row is None or row.state not in (DeliveryState.PENDING, DeliveryState.SENT):
+        return
+    row.attempts += not failure.counted
+    row.first_attempt_at = row.first_attempt_at or now
+    tries = Tries(count=row.attempts, first_failed_at=row.first_attempt_at)
+    row.reason_code, row.reason_detail = failure.error.reason.code, failure.trace or failure.error.detail
+    match decide(failure.error, tries, deadline=site.deadline, now=now):
+        case Again(at=at):
+            row.next_attempt_at = at
+            queue.defer(tx, Task.DELIVER if row.state is DeliveryState.PENDING else Task.CONFIRM, delivery_id, at=at)
+        case GiveUp(reason=reason, detail=detail):
+            deliveries.move(row, DeliveryState.REFUSED, now=now, reason=reason, detail=detail)
+            tx.flush()
+            conclude(tx, row.revision_id, site)
