@@ -1,0 +1,15 @@
+"""All pairs of what a source and an answer may be, before every validator: photographs and captures, which are made for one frame."""
+
+import pytest
+
+from tests.results.product.axes import SINGLE_FRAME, Combination, all_pairs
+from tests.results.product.judgement import faults
+from tests.results.product.judges import Tools
+from tests.results.product.told import case
+
+HERE = [one for one in all_pairs() if one.sop_class in SINGLE_FRAME]
+
+
+@pytest.mark.parametrize("combination", HERE, ids=str)
+def test_every_object_passes_every_validator(combination: Combination, tools: Tools) -> None:
+    assert faults(case(combination), tools) == []
