@@ -13,9 +13,10 @@ from derm_pacs.domain.codes import code
 from derm_pacs.domain.composed import Composed
 from derm_pacs.domain.operating_point import call
 from derm_pacs.domain.reasons import REASONS
-from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, LesionCall, Region
+from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, LesionCall, LesionTold, Region
 from derm_pacs.results.message import control_id, text_of
 from derm_pacs.results.source import SourceImage
+from derm_pacs.results.visits import change_since
 from derm_pacs.results.wording import RESEARCH_USE
 
 Fact = tuple[str, str, str | float, str]
@@ -27,8 +28,8 @@ _ESCAPE = re.compile(r"\\(?:([FSTRE])|X([0-9A-F]{2}))\\")
 _MEANING = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\"}
 RELATIVE_TOLERANCE = 6e-6
 """Half of the last of six written significant digits."""
-ABSOLUTE_TOLERANCE = 6e-7
-"""Half of the last of six written decimals of a probability."""
+ABSOLUTE_TOLERANCE = {"1": 6e-7, "%": 6e-5}
+"""Half of the last of six written decimals of a probability, also of one in per cent; other units have none."""
 _TOLD = ("NM", "CWE", "ST")
 """Types whose values are compared one by one; the sentences (TX) are for a person."""
 
@@ -82,8 +83,10 @@ def _patient_faults(segment: Segment, image: SourceImage) -> Iterator[str]:
 def _observation_faults(segments: list[Segment], arrangement: Arrangement) -> Iterator[str]:
     said, expected = _grouped(_facts(segments)), _grouped(_expected(arrangement))
     for key in sorted(said.keys() | expected.keys()):
-        if not _agree(said.get(key, []), expected.get(key, [])):
+        if not _agree(said.get(key, []), expected.get(key, []), ABSOLUTE_TOLERANCE.get(key[2], 0.0)):
             yield f"what the message says of {key[1]} of {key[0]} is not what was found"
+    if len({(_text(one, "obx_3"), _text(one, "obx_4")) for one in segments}) < len(segments):
+        yield "two observations of the message have name and sub-identifier in common"
     if {_text(one, "obx_11") for one in segments} != {"P"}:
         yield "an observation of the message is not preliminary"
     if not any(RESEARCH_USE in _text(one, "obx_5") for one in segments[:1]):
@@ -93,8 +96,8 @@ def _observation_faults(segments: list[Segment], arrangement: Arrangement) -> It
 def _expected(arrangement: Arrangement) -> Iterator[Fact]:
     yield "0", _value_of("study_instance_uid"), arrangement.images[0].study_uid, ""
     for number, uid in enumerate(arrangement.unreadable, 1):
-        yield f"0.{number}", _value_of("sop_instance_uid"), uid, ""
-        yield f"0.{number}", _value_of("not_analysed_because"), "NA-UNREADABLE", ""
+        yield f"0.u{number}", _value_of("unreadable_object"), uid, ""
+        yield f"0.u{number}", _value_of("not_analysed_because"), "NA-UNREADABLE", ""
     for told in arrangement.lesions:
         sub = str(told.lesion.number)
         yield sub, _value_of("tracking_uid"), told.lesion.tracking_uid, ""
@@ -104,22 +107,41 @@ def _expected(arrangement: Arrangement) -> Iterator[Fact]:
             yield sub, _value_of("finding_site"), sites[0].region.value, ""
         if sites and sites[0].laterality:
             yield sub, _value_of("laterality"), sites[0].laterality.value, ""
-        for one in told.calls:
-            yield from _expected_call(sub, one)
+        for place, one in enumerate(told.calls, 1):
+            if one.rule is not None:
+                yield f"{sub}.c{place}", _value_of("combined_by"), f"RULE-{one.rule.upper()}", ""
+            yield from _expected_call(f"{sub}.c{place}", one)
+        yield from _expected_change(f"{sub}.d", told)
         for number, frame in enumerate(told.frames, 1):
-            yield from _expected_of_frame(f"{sub}.{number}", frame)
-            for classified in frame.classified:
+            yield from _expected_of_frame(f"{sub}.i{number}", frame)
+            for place, classified in enumerate(frame.classified, 1):
                 if not any(_is_of(one, classified) and one.rule is None for one in told.calls):
-                    yield from _expected_call(f"{sub}.{number}", classified)
+                    yield from _expected_call(f"{sub}.i{number}.c{place}", classified)
+
+
+def _expected_change(sub: str, told: LesionTold) -> Iterator[Fact]:
+    change = change_since(told)
+    if change is None or told.earlier is None:
+        return
+    yield sub, _value_of("earlier_study"), told.earlier.study_instance_uid, ""
+    for name, step, factor, unit in (
+        ("change_of_area", change.area, 1, "mm2"), ("change_of_diameter", change.diameter, 1, "mm"), ("change_of_share", change.share, 100, "%"),
+    ):
+        if step is not None:
+            yield sub, _value_of(name), factor * (step.now - step.before), unit
+    for number, one in enumerate(change.probabilities, 1):
+        yield f"{sub}{number}", _value_of("change_of_probability"), one.step.now - one.step.before, "1"
 
 
 def _expected_call(sub: str, one: LesionCall | Classified) -> Iterator[Fact]:
     concepts = {each.class_id: each.concept for each in one.classification.probabilities}
     for each in one.classification.probabilities:
         yield sub, f"P-{code(each.concept).value}", each.probability, "1"
-    for point in one.points:
-        yield sub, _value_of("threshold_value"), point.threshold, "1"
-        yield sub, _value_of("classifier_call"), code(concepts[call(one.classification, point)]).value, ""
+    for number, point in enumerate(one.points, 1):
+        called = call(one.classification, point)
+        yield f"{sub}.p{number}", _value_of("threshold_value"), point.threshold, "1"
+        yield f"{sub}.p{number}", _value_of("classifier_call"), code(concepts[called]).value, ""
+        yield f"{sub}.p{number}", _value_of("certainty_of_finding"), 100 * one.classification.probability_of(called), "%"
 
 
 def _expected_of_frame(sub: str, frame: Frame) -> Iterator[Fact]:
@@ -127,10 +149,10 @@ def _expected_of_frame(sub: str, frame: Frame) -> Iterator[Fact]:
     if frame.image.frames > 1:
         yield sub, _value_of("frame_number"), float(frame.number), "1"
     for number, region in enumerate(frame.regions, 1):
-        yield from _expected_of_region(f"{sub}.{number}", frame, region)
-    for refused in frame.refused:
+        yield from _expected_of_region(f"{sub}.r{number}", frame, region)
+    for number, refused in enumerate(frame.refused, 1):
         because = REASONS[refused.refusal.reason].dicom_code or code("other_reason").value
-        yield sub, _value_of("not_analysed_because"), because, ""
+        yield f"{sub}.n{number}", _value_of("not_analysed_because"), because, ""
 
 
 def _expected_of_region(sub: str, frame: Frame, region: Region) -> Iterator[Fact]:
@@ -143,7 +165,9 @@ def _expected_of_region(sub: str, frame: Frame, region: Region) -> Iterator[Fact
     yield sub, _value_of("area"), float(area), "mm2" if spacing else "{pixels}"
     yield sub, _value_of("threshold_value"), region.segmentation.threshold, "1"
     if pixels:
-        yield sub, _value_of("diameter"), region.measures.diameter, "mm" if spacing else "{pixels}"
+        length = "mm" if spacing else "{pixels}"
+        yield sub, _value_of("diameter"), region.measures.diameter, length
+        yield sub, _value_of("perimeter"), region.measures.perimeter, length
         yield sub, _value_of("share_of_image"), 100 * pixels / mask.size, "%"
 
 
@@ -166,9 +190,9 @@ def _grouped(facts: Iterator[Fact]) -> dict[tuple[str, str, str], list[str | flo
     return groups
 
 
-def _agree(said: list[str | float], expected: list[str | float]) -> bool:
+def _agree(said: list[str | float], expected: list[str | float], tolerance: float) -> bool:
     return len(said) == len(expected) and all(
-        math.isclose(one, other, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+        math.isclose(one, other, rel_tol=RELATIVE_TOLERANCE, abs_tol=tolerance)
         if isinstance(one, float) and isinstance(other, float) else one == other
         for one, other in zip(said, expected, strict=True)
     )

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.composed import Composed, Form, Reference
 from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.findings import CaseFindings, Combine, LesionRule, Refusal
+from derm_pacs.domain.visits import LesionProbability, LesionVisit
 from derm_pacs.results import er7, message, source
 from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.check_message import message_faults
@@ -109,9 +111,10 @@ def test_each_class_has_its_probability_and_the_point_its_threshold_setter_and_c
     segments = checked(kit, kit.Source())
     assert values(segments, "P-372244006") == ["0.873123 1"]
     assert values(segments, "P-400096001") == ["0.126877 1"]
-    assert values(segments, "122411", "1") == ["0.5 1"]
+    assert values(segments, "122411", "1.c1.p1") == ["0.5 1"]
     assert values(segments, "SET-BY") == ["default: bundle author"]
     assert values(segments, "CALL") == ["372244006^Melanoma^SCT"]
+    assert values(segments, "111012") == ["87.3123 %"]
 
 
 def test_each_value_names_the_bundle_that_said_it_and_each_bundle_its_hash(kit: Any) -> None:
@@ -124,16 +127,18 @@ def test_each_value_names_the_bundle_that_said_it_and_each_bundle_its_hash(kit: 
 
 
 @pytest.mark.parametrize(
-    ("sop_class", "area", "diameter"), [("77.1.7", "1012 {pixels}", "41.1096 {pixels}"), ("77.1.8", "0.002024 mm2", "0.070859 mm")]
+    ("sop_class", "area", "diameter", "perimeter"),
+    [("77.1.7", "1012 {pixels}", "41.1096 {pixels}", "121.492 {pixels}"), ("77.1.8", "0.002024 mm2", "0.070859 mm", "0.178955 mm")],
 )
 def test_sizes_are_in_millimetres_only_where_the_image_says_how_large_a_pixel_is(
-    kit: Any, sop_class: str, area: str, diameter: str
+    kit: Any, sop_class: str, area: str, diameter: str, perimeter: str
 ) -> None:
     segments = checked(kit, kit.Source(sop_class=kit.ROOT + sop_class))
     assert values(segments, "121071") == ["95324001^Skin lesion^SCT"]
-    assert values(segments, "42798000", "1.1.1") == [area]
-    assert values(segments, "81827009", "1.1.1") == [diameter]
-    assert values(segments, "SHARE-OF-IMAGE", "1.1.1") == ["21.0833 %"]
+    assert values(segments, "42798000", "1.i1.r1") == [area]
+    assert values(segments, "81827009", "1.i1.r1") == [diameter]
+    assert values(segments, "131191004", "1.i1.r1") == [perimeter]
+    assert values(segments, "SHARE-OF-IMAGE", "1.i1.r1") == ["21.0833 %"]
 
 
 def test_where_nothing_was_found_the_area_is_zero_and_no_diameter_is_told(kit: Any) -> None:
@@ -143,15 +148,15 @@ def test_where_nothing_was_found_the_area_is_zero_and_no_diameter_is_told(kit: A
     segments = checked(kit, image, case=case)
     assert values(segments, "42798000") == ["0 {pixels}"]
     assert values(segments, "81827009") == []
-    assert "no skin lesion was found" in values(segments, "121106", "1.1.1")[0]
+    assert "no skin lesion was found" in values(segments, "121106", "1.i1.r1")[0]
 
 
 def test_lesions_images_and_frames_have_numbers_of_their_own_with_their_uids(kit: Any) -> None:
     sources = [kit.Source(), kit.Source(number=2, frames=2, sop_class=kit.MULTI_FRAME_CAPTURE)]
     segments = checked(kit, *sources)
     assert values(segments, "110180") == [kit.STUDY]
-    assert values(segments, "SOP-INSTANCE-UID", "1.1") == [sources[0].uid]
-    assert values(segments, "SOP-INSTANCE-UID", "2.2") == [sources[1].uid]
+    assert values(segments, "SOP-INSTANCE-UID", "1.i1") == [sources[0].uid]
+    assert values(segments, "SOP-INSTANCE-UID", "2.i2") == [sources[1].uid]
     assert values(segments, "FRAME-NUMBER") == ["1 1", "2 1"]
     assert values(segments, "112039") == ["Lesion 1", "Lesion 2"]
     assert len(set(values(segments, "112040"))) == 2
@@ -166,9 +171,55 @@ def test_several_images_of_a_lesion_give_its_call_and_each_images_figures_beside
     )
     segments = checked(kit, *sources, case=CaseFindings(runs=(ruled,), findings=findings))
     assert values(segments, "112040", "1") == ["2.25.77"]
-    assert values(segments, "COMBINED-BY", "1") == ["the mean of 2 images"]
-    assert [values(segments, "P-372244006", sub) for sub in ("1", "1.1", "1.2")] == [["0.6 1"], ["0.3 1"], ["0.9 1"]]
-    assert [values(segments, "CALL", sub)[0][:9] for sub in ("1", "1.1", "1.2")] == ["372244006", "400096001", "372244006"]
+    assert values(segments, "COMBINED-BY", "1.c1") == ["RULE-MEAN^Mean of the images^99DERMPACS"]
+    assert [values(segments, "P-372244006", sub) for sub in ("1.c1", "1.i1.c1", "1.i2.c1")] == [["0.6 1"], ["0.3 1"], ["0.9 1"]]
+    assert [values(segments, "CALL", sub)[0][:9] for sub in ("1.c1.p1", "1.i1.c1.p1", "1.i2.c1.p1")] == ["372244006", "400096001", "372244006"]
+
+
+def a_visit(**other: Any) -> LesionVisit:
+    report = Reference(
+        form=Form.REPORT_SR, sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34", sop_instance_uid="2.25.900", series_instance_uid="2.25.901",
+        study_instance_uid="2.25.902",
+    )
+    values: dict[str, Any] = {
+        "tracking_uid": "2.25.77", "tracked": True, "site": None, "laterality": None, "study_instance_uid": "2.25.902",
+        "study_date": date(2026, 5, 1), "report": report, "images": (), "area": 0.001, "diameter": 0.08, "share": 0.2,
+        "probabilities": (
+            LesionProbability(bundle_hash="b" * 64, output="diagnosis", class_id="melanoma", concept="melanoma", probability=0.25),
+            LesionProbability(bundle_hash="c" * 64, output="diagnosis", class_id="nevus", concept="melanocytic_nevus", probability=0.1),
+        ),
+    }
+    return LesionVisit(**(values | other))
+
+
+def test_what_changed_since_an_earlier_visit_is_told_as_far_as_it_can_be_compared(kit: Any) -> None:
+    image = kit.Source(sop_class=kit.CONFOCAL, attributes=kit.BASIC | {"TrackingUID": "2.25.77"})
+    segments = checked(kit, image, case=replace(kit.whole_case([image], 0.75), visits=(a_visit(),)))
+    assert values(segments, "EARLIER-STUDY", "1.d") == ["2.25.902"]
+    assert values(segments, "CHANGE-AREA") == ["0.001024 mm2"]
+    assert values(segments, "CHANGE-DIAMETER") == ["-0.009141 mm"]
+    assert values(segments, "CHANGE-SHARE") == ["1.0833 %"]
+    assert values(segments, "CHANGE-PROB") == ["0.5 1"]
+    [change] = [one for one in segments if one[0] == "OBX" and one[4] == "1.d1" and one[2] == "NM"]
+    assert change[3].endswith("^P-372244006^Probability of melanoma^99DERMPACS")
+
+
+def test_no_two_observations_have_name_and_sub_identifier_in_common(kit: Any) -> None:
+    own = kit.BASIC | {"TrackingUID": "2.25.77"}
+    sources = [kit.Source(attributes=own), kit.Source(number=2, frames=2, attributes=own), kit.Source(number=3)]
+    point = kit.CLASSIFIER.operating_points[0]
+    both = replace(
+        kit.CLASSIFIER, operating_points=(point, replace(point, id="strict", threshold=0.9)),
+        lesion_rules=(LesionRule(output="diagnosis", combine=Combine.MAXIMUM),),
+    )
+    case = kit.whole_case(sources)
+    second = replace(both, bundle=replace(both.bundle, name="another_bundle", content_hash="c" * 64))
+    more = tuple(replace(one, bundle_hash="c" * 64) for one in case.findings if one.bundle_hash == "b" * 64)
+    told_case = replace(case, runs=(kit.SEGMENTER, both, second), findings=(*case.findings, *more), visits=(a_visit(),))
+    segments = checked(kit, *sources, case=told_case)
+    names = [(one[3].split("^")[0], one[4]) for one in segments if one[0] == "OBX"]
+    assert len(names) == len(set(names))
+    assert len(names) > 100
 
 
 def test_what_was_not_analysed_has_its_reason_and_what_to_do(kit: Any) -> None:
@@ -178,10 +229,10 @@ def test_what_was_not_analysed_has_its_reason_and_what_to_do(kit: Any) -> None:
         unreadable=("2.25.42",),
     )
     segments = checked(kit, image, case=case)
-    assert values(segments, "NOT-ANALYSED", "1.1") == ["NA-BLUR^The image is not sharp enough^99DERMPACS"]
-    assert "Take the image again, in focus." in values(segments, "121106", "1.1")[0]
-    assert values(segments, "SOP-INSTANCE-UID", "0.1") == ["2.25.42"]
-    assert values(segments, "NOT-ANALYSED", "0.1")[0].startswith("NA-UNREADABLE^")
+    assert values(segments, "NOT-ANALYSED", "1.i1.n1") == ["NA-BLUR^The image is not sharp enough^99DERMPACS"]
+    assert "Take the image again, in focus." in values(segments, "121106", "1.i1.n1")[0]
+    assert values(segments, "UNREADABLE", "0.u1") == ["2.25.42"]
+    assert values(segments, "NOT-ANALYSED", "0.u1")[0].startswith("NA-UNREADABLE^")
     assert values(segments, "CALL") == []
 
 
@@ -270,9 +321,9 @@ def test_any_name_comes_back_group_by_group(kit: Any, groups: list[list[str]]) -
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
-        ((b"Muster", b"Master"), "patient name"), ((b"|P-1|", b"|P-2|"), "patient identifier"), ((b"|0.873123|", b"|0.873133|"), "P-372244006 of 1"),
-        ((b"372244006^Melanoma", b"400096001^Nevus"), "CALL of 1"), ((b"|19700101|F", b"|19700102|F"), "birth date"),
-        ((b"|19700101|F", b"|19700101|M"), "patient sex"), ((b"|1012|{pixels}", b"|1012|mm2"), "42798000 of 1.1.1"), ((b"|||P\rOBX|2|", b"|||F\rOBX|2|"), "not preliminary"),
+        ((b"Muster", b"Master"), "patient name"), ((b"|P-1|", b"|P-2|"), "patient identifier"), ((b"|0.873123|", b"|0.873133|"), "P-372244006 of 1.c1"),
+        ((b"372244006^Melanoma", b"400096001^Nevus"), "CALL of 1.c1.p1"), ((b"|19700101|F", b"|19700102|F"), "birth date"),
+        ((b"|19700101|F", b"|19700101|M"), "patient sex"), ((b"|1012|{pixels}", b"|1012|mm2"), "42798000 of 1.i1.r1"), ((b"|||P\rOBX|2|", b"|||F\rOBX|2|"), "not preliminary"),
         ((b"+0100|||P\r", b"+0100|||F\r"), "preliminary"), ((b"UNICODE UTF-8", b"8859/1"), "UTF-8"), ((b"AI result, research use", b"Result"), "worth"),
         ((b"\rOBX|2|ST|", b"\rOBX|2|TX|"), "110180 of 0"), ((b"\rPID|", b"\rPIX|"), "patient name"), ((b"\rOBR|1|", b"\rNTE|1|"), "no HL7"), ((b"Muster", b"M\xff"), "no HL7"), ((b"MSH|", b"MSX|"), "no HL7"),
     ],
