@@ -24,7 +24,9 @@ from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results import source
 from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.check_figures import overlay_faults, report_faults, seg_faults
+from derm_pacs.results.check_message import message_faults
 from derm_pacs.results.check_picture import picture_faults
+from derm_pacs.results.check_presentation import presentation_faults
 from derm_pacs.results.compose import Previews
 from derm_pacs.results.identity import Naming, naming
 from derm_pacs.results.source import COPIED, SourceImage
@@ -81,6 +83,8 @@ def _figure_faults(
         yield from report_faults(next(one.data for one in composed if one.form is Form.REPORT_SR), segs, arrangement)
     if Form.PICTURE in forms:
         yield from picture_faults([dataset for one, dataset in read if one.form is Form.PICTURE], arrangement, names, previews)
+    if Form.MESSAGE in forms:
+        yield from message_faults(next(one for one in composed if one.form is Form.MESSAGE), arrangement)
 
 
 def _composition_faults(
