@@ -69,6 +69,8 @@ _STRUCTURE = (
     _row("diameter", "81827009", "SCT", "Diameter", "P"),
     _row("maximum", "56851009", "SCT", "Maximum", "P"),
     _row("source_image", "260753009", "SCT", "Source", "P"),
+    _row("segmentation", "113076", "DCM", "Segmentation", "P"),
+    _row("background", "125040", "DCM", "Background", "P"),
     _row("source_for_processing", "121322", "DCM", "Source image for image processing operation", "P"),
     _row("dermoscopic_photography", "446078004", "SCT", "Dermoscopic photography (procedure)", "P"),
     _row("probability", "122157", "DCM", "Probability", "P"),

@@ -1,119 +1,136 @@
-"""BINARY SEG of one frame: one segment for each region in which something was found.
+"""SEG of an image: one segment for each region that a bundle found, one frame for each source frame in which it did.
 
-The mask refers to its image pixel by pixel through Derivation Image, so no frame of reference is needed (PS3.3
-A.51.5.1). Pixel Measures and Plane Orientation are written even where the image has no geometry: OHIF goes black
-without them. They are then placeholders (1 mm) from which nothing is ever measured; the report says so.
+All frames of a multi-frame image are in one object, since viewers list objects, and a stack of confocal images would
+give dozens. Each frame names the source frame that it was derived from, which is what viewers go by. Of a tiled image
+the mask of the total pixel matrix is cut into tiles of the image's own size, and those that are empty are left out.
+
+A label map gives each pixel one label, and our regions overlap (the lesion lies within the skin, two bundles outline
+one lesion); so that no mask is cut, each segment has a label map of its own.
+
+The objects are written attribute by attribute: highdicom refuses frames of images without plane positions, and what it
+writes of time, equipment and identifiers at random would have to be written again. Its descriptions of segments are
+used, and tests read with it what is written here.
 """
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 
-import numpy as np
-from highdicom import AlgorithmIdentificationSequence
-from highdicom.color import CIELabColor
-from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage
 
-from derm_pacs.domain.codes import code
 from derm_pacs.domain.composed import Composed, Form
-from derm_pacs.results.arrange import SKIN, Frame, Region
-from derm_pacs.results.coded import concept
+from derm_pacs.domain.edition import SegKind
+from derm_pacs.domain.findings import Run
+from derm_pacs.results.arrange import Arrangement, Frame
 from derm_pacs.results.header import finish, ours, stand_in
 from derm_pacs.results.identity import Naming
+from derm_pacs.results.seg_frames import StoredFrame, put_frames, stored_frames
+from derm_pacs.results.seg_pixels import MAXIMUM, put_pixels
+from derm_pacs.results.seg_segments import Segment, background, description, segments
+from derm_pacs.results.source import SourceImage
 
-PLACEHOLDER_SPACING = (1.0, 1.0)
-PLACEHOLDER_ORIENTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_LESION_COLOUR = CIELabColor(60.0, 75.0, 45.0)
-_SKIN_COLOUR = CIELabColor(75.0, -45.0, 40.0)
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
+RegionKey = tuple[str, int, int]
+"""SOP Instance UID of the image, frame (1-based), place of the region in `Frame.found` (from 0)."""
 
 
-def compose(frame: Frame, naming: Naming, ordinal: int) -> Composed:
-    """Make the SEG of a frame that has at least one found region; `ordinal` counts the revision's SEGs from 0."""
-    about = [frame.image.uid]
-    found = frame.found
-    instance_uid = naming.instance_uid(Form.SEG, about, frame.number)
-    document = Segmentation(
-        # a single-frame class of photographs stands in: highdicom refuses frames of images without plane positions
-        source_images=[stand_in(frame.image, VLPhotographicImageStorage)],
-        pixel_array=np.stack([region.segmentation.mask for region in found], axis=-1)[np.newaxis],
-        segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(number, region, frame) for number, region in enumerate(found, 1)],
-        series_instance_uid=naming.series_uid(Form.SEG, about, frame.number),
-        series_number=naming.series_number(Form.SEG, ordinal),
-        sop_instance_uid=instance_uid,
-        instance_number=1,
-        content_label="AI_OUTLINE",
-        series_description=naming.series_description(Form.SEG, frame.lesion.number),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        omit_empty_frames=False,
-        **ours(naming),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegPlace:
+    """Where a region's mask is."""
+
+    seg: Composed
+    frames: tuple[int, ...]
+    """Frames of the SEG (1-based) that hold it; several only where the image is tiled."""
+    segment: int
+    """Number of its segment."""
+
+
+def compose(arrangement: Arrangement, naming: Naming) -> tuple[tuple[Composed, ...], Mapping[RegionKey, SegPlace]]:
+    """Make the SEGs of all images on which something was found, and say where each region's mask is."""
+    objects: list[Composed] = []
+    places: dict[RegionKey, SegPlace] = {}
+    for image in arrangement.images:
+        found = segments([frame for frame in arrangement.frames if frame.image.uid == image.uid])
+        together = [(one,) for one in found] if naming.edition.seg is SegKind.LABELMAP else [found]
+        for share in together:
+            if share:
+                stored = stored_frames(share, image.tiling)
+                made = _seg(image, share, stored, naming, len(objects))
+                objects.append(made)
+                places |= _places(stored, made)
+    return tuple(objects), places
+
+
+def _places(stored: Sequence[StoredFrame], seg: Composed) -> dict[RegionKey, SegPlace]:
+    frames: dict[tuple[RegionKey, int], list[int]] = {}
+    for number, one in enumerate(stored, 1):
+        frame = one.found.frame
+        frames.setdefault(((frame.image.uid, frame.number, one.found.index), one.segment), []).append(number)
+    return {
+        key: SegPlace(seg=seg, frames=tuple(numbers), segment=segment) for (key, segment), numbers in frames.items()
+    }
+
+
+def _seg(
+    image: SourceImage, share: Sequence[Segment], stored: Sequence[StoredFrame], naming: Naming, ordinal: int
+) -> Composed:
+    """Make one object; `ordinal` counts the revision's SEGs from 0."""
+    edition = naming.edition
+    about = [image.uid, *(share[0].key if edition.seg is SegKind.LABELMAP else ())]
+    document = _document(image, about, naming, ordinal, share[0].found[0].frame)
+    document.SegmentSequence = [description(one, number) for number, one in enumerate(share, 1)]
+    document.SegmentationType = edition.seg.value.upper()
+    document.SegmentsOverlap = "NO" if len(share) == 1 else "UNDEFINED"
+    if edition.seg is SegKind.FRACTIONAL:
+        document.SegmentationFractionalType = "PROBABILITY"
+        document.MaximumFractionalValue = MAXIMUM
+    if edition.seg is SegKind.LABELMAP:
+        document.PixelPaddingValue = 0
+        document.SegmentSequence.insert(0, background())
+    uid = naming.dimension_organization_uid(document.SOPInstanceUID)
+    put_frames(document, image, stored, edition.seg, edition.seg_geometry, uid)
+    put_pixels(document, [one.tile for one in stored], edition.seg, rle=Form.SEG in edition.rle)
+    bundles = sorted({f"{one.bundle.name} {one.bundle.version}" for one in _runs(share)})
+    return finish(document, Form.SEG, naming, [image], bundles)
+
+
+def _runs(share: Sequence[Segment]) -> list[Run]:
+    return [found.region.run for one in share for found in one.found]
+
+
+def _document(image: SourceImage, about: Sequence[str], naming: Naming, ordinal: int, frame: Frame) -> Dataset:
+    """Return the object without its segments, frames and pixels; patient, study and times are put in by `finish`."""
+    document = Dataset()
+    document.SOPClassUID = naming.edition.sop_class(Form.SEG)
+    document.SOPInstanceUID = naming.instance_uid(Form.SEG, about, 0)
+    document.Modality = "SEG"
+    document.SeriesInstanceUID = naming.series_uid(Form.SEG, about, 0)
+    document.SeriesNumber = naming.series_number(Form.SEG, ordinal)
+    document.SeriesDescription = naming.series_description(Form.SEG, frame.lesion.number)
+    equipment = ours(naming)
+    document.Manufacturer, document.ManufacturerModelName = equipment["manufacturer"], equipment["manufacturer_model_name"]
+    document.SoftwareVersions = equipment["software_versions"]
+    document.DeviceSerialNumber = equipment["device_serial_number"]
+    document.ImageType = ["DERIVED", "PRIMARY"]
+    document.InstanceNumber = 1
     document.PatientOrientation = ""
-    _name_dimensions(document, naming.dimension_organization_uid(instance_uid))
-    _give_geometry(document.SharedFunctionalGroupsSequence[0], frame)
-    _name_source(document, frame)
-    if "RequestAttributesSequence" in frame.image.dataset:
-        document.RequestAttributesSequence = deepcopy(frame.image.dataset.RequestAttributesSequence)
-    bundles = sorted({f"{region.run.bundle.name} {region.run.bundle.version}" for region in found})
-    return finish(document, Form.SEG, naming, [frame.image], bundles)
+    document.ContentLabel, document.ContentDescription, document.ContentCreatorName = "AI_OUTLINE", "", ""
+    shown = stand_in(image)
+    document.LossyImageCompression = "00"
+    for keyword in _LOSSY:
+        if keyword in shown:
+            document[keyword] = shown[keyword]
+    _name_source(document, image)
+    if "RequestAttributesSequence" in image.dataset:
+        document.RequestAttributesSequence = deepcopy(image.dataset.RequestAttributesSequence)
+    return document
 
 
-def _description(number: int, region: Region, frame: Frame) -> SegmentDescription:
-    bundle = region.run.bundle
-    is_skin = region.segmentation.concept == SKIN
-    tracking_uid, tracking_id = frame.tracking(region)
-    site = frame.image.site
-    return SegmentDescription(
-        segment_number=number,
-        segment_label=code(region.segmentation.concept).meaning if is_skin else frame.lesion.label,
-        segmented_property_category=concept("anatomical_structure" if is_skin else "abnormal_structure"),
-        segmented_property_type=concept(region.segmentation.concept),
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=AlgorithmIdentificationSequence(
-            name=bundle.name,
-            version=bundle.version,
-            family=concept("artificial_intelligence"),
-            parameters={"sha256": bundle.content_hash, "threshold": repr(region.segmentation.threshold)},
-        ),
-        tracking_uid=tracking_uid,
-        tracking_id=tracking_id,
-        anatomic_regions=[concept(site.region)] if site else None,
-        display_color=_SKIN_COLOUR if is_skin else _LESION_COLOUR,
-    )
-
-
-def _name_dimensions(document: Dataset, uid: str) -> None:
-    """Replace highdicom's random Dimension Organization UID."""
-    for item in (*document.DimensionOrganizationSequence, *document.DimensionIndexSequence):
-        item.DimensionOrganizationUID = uid
-
-
-def _give_geometry(shared: Dataset, frame: Frame) -> None:
-    spacing = frame.image.spacing(frame.number)
-    measures = Dataset()
-    measures.PixelSpacing = [spacing.row, spacing.column] if spacing else list(PLACEHOLDER_SPACING)
-    measures.SliceThickness = 1.0  # always a placeholder: a photograph has none
-    orientation = Dataset()
-    orientation.ImageOrientationPatient = list(frame.image.plane_orientation(frame.number) or PLACEHOLDER_ORIENTATION)
-    shared.PixelMeasuresSequence = [measures]
-    shared.PlaneOrientationSequence = [orientation]
-
-
-def _name_source(document: Dataset, frame: Frame) -> None:
-    """Put the source's true class, and its frame, in the place of the stand-in's."""
-    for series in document.ReferencedSeriesSequence:
-        series.ReferencedInstanceSequence = [_reference(frame, with_frame=False)]
-    document.SourceImageSequence = [_reference(frame, with_frame=True)]
-    for groups in (*document.SharedFunctionalGroupsSequence, *document.PerFrameFunctionalGroupsSequence):
-        for derivation in groups.get("DerivationImageSequence") or []:
-            for item in derivation.SourceImageSequence:
-                item.update(_reference(frame, with_frame=True))
-
-
-def _reference(frame: Frame, *, with_frame: bool) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = frame.image.sop_class_uid
-    item.ReferencedSOPInstanceUID = frame.image.uid
-    if with_frame and frame.reference:
-        item.ReferencedFrameNumber = frame.number
-    return item
+def _name_source(document: Dataset, image: SourceImage) -> None:
+    """Write the common instance reference; each frame names its source frame itself."""
+    instance, series = Dataset(), Dataset()
+    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = image.sop_class_uid, image.uid
+    series.SeriesInstanceUID = image.series_uid
+    series.ReferencedInstanceSequence = [instance]
+    document.ReferencedSeriesSequence = [series]

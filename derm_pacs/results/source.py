@@ -93,6 +93,27 @@ class SourceImage:
             return None
         return cosines if len(cosines) == 6 else None
 
+    @property
+    def stored_frames(self) -> int:
+        """Frames in the file: the tiles of a tiled image, else `frames`."""
+        return int(self.dataset.get("NumberOfFrames") or 1)
+
+    @property
+    def corners(self) -> tuple[tuple[int, int], ...]:
+        """Row and column, from 0, at which each stored tile begins in the matrix; empty for an image that is not tiled."""
+        if self.tiling is None:
+            return ()
+        told = [
+            functional_group(self.dataset, number, "PlanePositionSlideSequence")
+            for number in range(1, self.stored_frames + 1)
+        ]
+        return tuple(
+            self.tiling.corner(index) if item is None else (
+                int(item.RowPositionInTotalImagePixelMatrix) - 1, int(item.ColumnPositionInTotalImagePixelMatrix) - 1,
+            )
+            for index, item in enumerate(told)
+        )  # fmt: skip
+
     def copied_elements(self) -> list[DataElement]:
         """Return copies of the patient and study elements that our objects take over."""
         return [deepcopy(self.dataset[keyword]) for keyword in COPIED if keyword in self.dataset]

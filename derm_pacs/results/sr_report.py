@@ -21,7 +21,6 @@ from pydicom import Dataset
 
 from derm_pacs.domain.codes import PRIVATE_SCHEME, Code, code
 from derm_pacs.domain.composed import Composed, Form
-from derm_pacs.domain.edition import SegKind
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results import wording
@@ -30,6 +29,7 @@ from derm_pacs.results.coded import concept
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.image_library import image_library
 from derm_pacs.results.measure import significant
+from derm_pacs.results.seg import RegionKey, SegPlace
 from derm_pacs.results.sr_class import Judged, class_groups
 from derm_pacs.results.sr_document import (
     Group,
@@ -48,10 +48,10 @@ QUALITY_REASONS = frozenset({"poor_quality_blur", "poor_quality_dark", "poor_qua
 """Reasons that say that the picture is not good enough; only these are coded as insufficient image quality."""
 
 
-def compose(arrangement: Arrangement, naming: Naming, segs: Mapping[tuple[str, int], Composed]) -> Composed:
-    """Make the report SR; `segs` holds the SEG of each (SOP Instance UID, frame) that has one."""
+def compose(arrangement: Arrangement, naming: Naming, places: Mapping[RegionKey, SegPlace]) -> Composed:
+    """Make the report SR; `places` says where each found region's mask is, and is empty without SEG."""
     groups = [group for told in arrangement.lesions for group in lesion_groups(told)]
-    groups += [group for frame in arrangement.frames for group in _groups(frame, segs, naming.edition.seg)]
+    groups += [group for frame in arrangement.frames for group in _groups(frame, places)]
     content = report(groups, "imaging_report", naming, arrangement.images)
     root = content[0]
     measurements = root.ContentSequence.pop()
@@ -62,7 +62,8 @@ def compose(arrangement: Arrangement, naming: Naming, segs: Mapping[tuple[str, i
     root.ContentSequence.append(measurements)
     _separate(root)
     return document(
-        content, Form.REPORT_SR, naming, arrangement=arrangement, images=arrangement.images, segs=list(segs.values()),
+        content, Form.REPORT_SR, naming, arrangement=arrangement, images=arrangement.images,
+        segs=list({one.seg.sop_instance_uid: one.seg for one in places.values()}.values()),
         priors=list({
             told.earlier.report.sop_instance_uid: told.earlier.report for told in arrangement.lesions if told.earlier
         }.values()),
@@ -78,12 +79,12 @@ def _unreadable(arrangement: Arrangement) -> list[ContentItem]:
     ]
 
 
-def _groups(frame: Frame, segs: Mapping[tuple[str, int], Composed], kind: SegKind) -> list[Group]:
+def _groups(frame: Frame, places: Mapping[RegionKey, SegPlace]) -> list[Group]:
     groups = [group for one in frame.classified for group in class_groups(_judged(frame, one))]
     groups += [_nothing_found(frame, region) for region in frame.regions if not region.measures.pixels]
-    for segment, region in enumerate(frame.found, 1):
-        seg = segs.get((frame.image.uid, frame.number))
-        groups.append(_region_group(frame, region, seg, segment, kind) if seg else _region_group_without_seg(frame, region))
+    for index, region in enumerate(frame.found):
+        place = places.get((frame.image.uid, frame.number, index))
+        groups.append(_region_group(frame, region, place) if place else _region_group_without_seg(frame, region))
     return groups + [_refusal_group(frame, one) for one in frame.refused]
 
 
@@ -94,14 +95,15 @@ def _judged(frame: Frame, one: Classified) -> Judged:
     )
 
 
-def _region_group(frame: Frame, region: Region, seg: Composed, segment: int, kind: SegKind) -> Group:
+def _region_group(frame: Frame, region: Region, place: SegPlace) -> Group:
     """Return the TID 1410 group of a found region, which refers to its segment."""
     tracking_uid, tracking_id = frame.tracking(region)
     referenced = ReferencedSegmentationFrame(
-        seg.sop_class_uid, seg.sop_instance_uid, frame_number=segment, segment_number=segment,
+        place.seg.sop_class_uid, place.seg.sop_instance_uid,
+        frame_number=list(place.frames), segment_number=place.segment,
         source_image=SourceImageForSegmentation(frame.image.sop_class_uid, frame.image.uid, frame.reference),
     )
-    _name_by_one_number(referenced, by_segment=kind is SegKind.LABELMAP or frame.image.tiling is not None)
+    _name_by_one_number(referenced, by_segment=frame.image.tiling is not None)
     group = PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=tracking_id),
         referenced_segment=referenced,
@@ -170,7 +172,7 @@ def _region_numbers(region: Region) -> list[Measurement]:
 def _name_by_one_number(referenced: Sequence[Dataset], *, by_segment: bool) -> None:
     """Keep one of Referenced Frame Number and Referenced Segment Number: each is there only without the other (table 10-3).
 
-    In a BINARY or FRACTIONAL SEG of an image that is not tiled, frame n holds segment n, and readers expect the frame.
+    A frame of a SEG holds one segment, and readers expect the frame; only of a tiled image are there many.
     """
     unused = "ReferencedFrameNumber" if by_segment else "ReferencedSegmentNumber"
     for item in referenced:
