@@ -1,22 +1,20 @@
 """Numbers and codes read back from an SR's bytes, without the code that wrote them."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pydicom
 from pydicom import Dataset
 
 from derm_pacs.domain.codes import code
+from derm_pacs.domain.edition import LABEL_MAP_SEGMENTATION, SEGMENTATION
 from derm_pacs.results.unheard import unheard
-
-_MEASUREMENT_GROUP = "125007"
-_FINDING = "121071"
-_TRACKING_UID = "112040"
-_TRACKING_IDENTIFIER = "112039"
 
 CodeKey = tuple[str, str]
 """Code value and scheme."""
+
+_SEGMENTATIONS = frozenset({SEGMENTATION, LABEL_MAP_SEGMENTATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +35,47 @@ class ReadGroup:
     finding: CodeKey
     tracking_uid: str
     tracking_identifier: str
-    image_uid: str
-    """SOP Instance UID of the source image."""
-    frame: int
-    """1-based; 1 where the reference names none."""
+    images: tuple[tuple[str, int], ...]
+    """(SOP Instance UID, frame) of each source image or frame, in order; frame 1 where the reference names none."""
     numbers: tuple[ReadNumber, ...]
     evaluations: tuple[tuple[CodeKey, CodeKey], ...]
-    """(name, value) of each coded evaluation."""
+    """(name, value) of each coded evaluation; not finding, site and algorithm family."""
+    site: tuple[CodeKey, CodeKey | None] | None
+    """Finding site and laterality."""
     seg: tuple[str, int] | None
-    """SOP Instance UID and frame of the segmentation that the group refers to."""
+    """SOP Instance UID and number, of frame or segment, of the segmentation that the group refers to."""
+    prior: str | None
+    """SOP Instance UID of the earlier report that the group compares with."""
+    algorithm: tuple[str, str] | None
+    """Name and version of the bundle."""
+    parameters: tuple[str, ...]
+    """Its parameters."""
+    points: tuple[tuple[float, float], ...]
+    """(column, row) of the contour, empty where the group has none."""
     comment: str
+
+    @property
+    def image_uid(self) -> str:
+        """SOP Instance UID of the first source image."""
+        return self.images[0][0]
+
+    @property
+    def frame(self) -> int:
+        """Frame of the first source image."""
+        return self.images[0][1]
 
     def number(self, name: str) -> ReadNumber | None:
         """Return the NUM whose name is the code table's row `name`, None where the group has none."""
-        row = code(name)
-        return next((one for one in self.numbers if one.name == (row.value, row.scheme)), None)
+        return next((one for one in self.numbers if one.name == key_of(name)), None)
+
+
+def key_of(name: str) -> CodeKey:
+    """Return value and scheme of the code table's row of that name."""
+    row = code(name)
+    return row.value, row.scheme
+
+
+_STRUCTURAL = frozenset(key_of(name) for name in ("finding", "finding_site", "algorithm_family"))
 
 
 def groups(part10: bytes) -> tuple[ReadGroup, ...]:
@@ -62,7 +86,7 @@ def groups(part10: bytes) -> tuple[ReadGroup, ...]:
 
 def _containers(item: Dataset) -> Iterator[Dataset]:
     for child in item.get("ContentSequence") or []:
-        if child.ValueType == "CONTAINER" and _name(child)[0] == _MEASUREMENT_GROUP:
+        if child.ValueType == "CONTAINER" and _name(child) == key_of("measurement_group"):
             yield child
         else:
             yield from _containers(child)
@@ -70,22 +94,34 @@ def _containers(item: Dataset) -> Iterator[Dataset]:
 
 def _group(container: Dataset) -> ReadGroup:
     children = list(container.ContentSequence)
-    texts = {_name(one)[0]: str(one.TextValue) for one in children if one.ValueType == "TEXT"}
-    uids = {_name(one)[0]: str(one.UID) for one in children if one.ValueType == "UIDREF"}
+    texts = [(_name(one), str(one.TextValue)) for one in children if one.ValueType == "TEXT"]
+    of_text = dict(texts)
+    uids = {_name(one): str(one.UID) for one in children if one.ValueType == "UIDREF"}
     coded = [(_name(one), _key(one.ConceptCodeSequence[0])) for one in children if one.ValueType == "CODE"]
-    references = [one.ReferencedSOPSequence[0] for one in _images(container)]
-    segs = [one for one in references if one.ReferencedSOPClassUID == pydicom.uid.SegmentationStorage]
-    image = next(one for one in references if one.ReferencedSOPClassUID != pydicom.uid.SegmentationStorage)
+    references = [one.ReferencedSOPSequence[0] for one in _images(container) if _name(one) != key_of("prior_report")]
+    segs = [one for one in references if one.ReferencedSOPClassUID in _SEGMENTATIONS]
     return ReadGroup(
-        finding=next(value for name, value in coded if name[0] == _FINDING),
-        tracking_uid=uids[_TRACKING_UID],
-        tracking_identifier=texts[_TRACKING_IDENTIFIER],
-        image_uid=str(image.ReferencedSOPInstanceUID),
-        frame=_frame(image),
+        finding=next(value for name, value in coded if name == key_of("finding")),
+        tracking_uid=uids[key_of("tracking_uid")],
+        tracking_identifier=of_text[key_of("tracking_identifier")],
+        images=tuple(
+            (str(one.ReferencedSOPInstanceUID), frame)
+            for one in references
+            if one.ReferencedSOPClassUID not in _SEGMENTATIONS
+            for frame in _frames(one)
+        ),
         numbers=tuple(_number(one) for one in children if one.ValueType == "NUM"),
-        evaluations=tuple((name, value) for name, value in coded if name[0] != _FINDING),
-        seg=(str(segs[0].ReferencedSOPInstanceUID), _frame(segs[0])) if segs else None,
-        comment=texts.get(code("comment").value, ""),
+        evaluations=tuple((name, value) for name, value in coded if name not in _STRUCTURAL),
+        site=_site(children),
+        seg=(str(segs[0].ReferencedSOPInstanceUID), _segment(segs[0])) if segs else None,
+        prior=next(
+            (str(one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for one in children if _name(one) == key_of("prior_report")),
+            None,
+        ),
+        algorithm=_algorithm(of_text),
+        parameters=tuple(value for name, value in texts if name == key_of("algorithm_parameters")),
+        points=_points(children),
+        comment=of_text.get(key_of("comment"), ""),
     )
 
 
@@ -95,6 +131,27 @@ def _images(item: Dataset) -> Iterator[Dataset]:
             yield child
         elif child.ValueType == "SCOORD":
             yield from _images(child)
+
+
+def _site(children: Sequence[Dataset]) -> tuple[CodeKey, CodeKey | None] | None:
+    for one in children:
+        if one.ValueType == "CODE" and _name(one) == key_of("finding_site"):
+            sides = [_key(below.ConceptCodeSequence[0]) for below in one.get("ContentSequence") or []]
+            return _key(one.ConceptCodeSequence[0]), sides[0] if sides else None
+    return None
+
+
+def _algorithm(texts: Mapping[CodeKey, str]) -> tuple[str, str] | None:
+    name, version = texts.get(key_of("algorithm_name")), texts.get(key_of("algorithm_version"))
+    return None if name is None or version is None else (name, version)
+
+
+def _points(children: Sequence[Dataset]) -> tuple[tuple[float, float], ...]:
+    for one in children:
+        if one.ValueType == "SCOORD":
+            flat = [float(value) for value in one.GraphicData]
+            return tuple(zip(flat[::2], flat[1::2], strict=True))
+    return ()
 
 
 def _number(item: Dataset) -> ReadNumber:
@@ -107,9 +164,13 @@ def _number(item: Dataset) -> ReadNumber:
     )
 
 
-def _frame(reference: Dataset) -> int:
+def _frames(reference: Dataset) -> list[int]:
     value = reference.get("ReferencedFrameNumber") or 1
-    return int(value[0] if isinstance(value, pydicom.multival.MultiValue) else value)
+    return [int(one) for one in value] if isinstance(value, pydicom.multival.MultiValue) else [int(value)]
+
+
+def _segment(reference: Dataset) -> int:
+    return int(reference.get("ReferencedSegmentNumber") or _frames(reference)[0])
 
 
 def _name(item: Dataset) -> CodeKey:

@@ -56,7 +56,7 @@ def _sizes(change: Change) -> list[Measurement]:
     if change.diameter is not None:
         said.append(number("change_of_diameter", change.diameter.difference, "millimetre"))
     if change.share is not None:
-        said.append(number("change_of_share", significant(100 * change.share.difference), "percent"))
+        said.append(number("change_of_share", significant(100 * (change.share.now - change.share.before)), "percent"))
     return said
 
 
