@@ -17,10 +17,12 @@ from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.errors import Defect, Rejected
 from derm_pacs.domain.golden import GoldenResult
 from derm_pacs.domain.reasons import RUNNER_FAILED
+from derm_pacs.inference.client import self_test
 from derm_pacs.ledger import audit, bundles
 from derm_pacs.ledger.bundles import InstalledBundle
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.tables import AuditRow, OperatingPointRow
+from tests.inference.conftest import DENSENET, describe
 
 pytestmark = pytest.mark.server
 
@@ -104,6 +106,19 @@ def test_a_runner_that_fails_keeps_the_bundle_out(database: Database, source: Pa
     with pytest.raises(Defect, match="weights do not fit"):
         install(database, source, tmp_path / "bundles", fails, actor="lead", reason="trial", now=NOW)
     assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_a_bundle_whose_explanation_names_no_layer_of_its_network_is_kept_out_by_name(
+    database: Database, tmp_path: Path
+) -> None:
+    classes = [{"id": "nevus", "concept": "melanocytic_nevus"}, {"id": "melanoma", "concept": "melanoma"}]
+    output = {"kind": "classification", "id": "diagnosis", "activation": "softmax", "classes": classes, "lesion_rule": "mean"}
+    explanation = {"method": "grad_cam", "output": "diagnosis", "layer": "features.denseblock9"}
+    describe(tmp_path / "source", network=DENSENET, outputs=[output], explanation=explanation)
+    with pytest.raises(Defect, match=r"explanation\.layer: the network densenet has no layer 'features\.denseblock9'"):
+        install(database, tmp_path / "source", tmp_path / "bundles", self_test, actor="lead", reason="trial", now=NOW)
+    assert list((tmp_path / "bundles").iterdir()) == []
+    assert database.transaction(bundles.installed) == ()
 
 
 @pytest.mark.parametrize(
