@@ -7,7 +7,7 @@ from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings, Preview
 from derm_pacs.domain.reasons import RESULT_INVALID
-from derm_pacs.results import secondary_capture, seg, source, sr_overlay, sr_report
+from derm_pacs.results import message, pdf, presentation, secondary_capture, seg, source, sr_overlay, sr_report
 from derm_pacs.results.arrange import Arrangement, arrange
 from derm_pacs.results.identity import Naming, naming
 from derm_pacs.results.unheard import unheard
@@ -42,14 +42,19 @@ def compose(
 def _compose(arrangement: Arrangement, names: Naming, previews: Previews) -> Iterator[Composed]:
     """Yield the objects of each form of the edition; the order of these lines is the order of sending."""
     forms = names.edition.forms
-    segs: dict[tuple[str, int], Composed] = {}
+    places: Mapping[seg.RegionKey, seg.SegPlace] = {}
     if Form.SEG in forms:
-        found = [frame for frame in arrangement.frames if frame.found]
-        segs = {(frame.image.uid, frame.number): seg.compose(frame, names, ordinal) for ordinal, frame in enumerate(found)}
-        yield from segs.values()
+        segs, places = seg.compose(arrangement, names)
+        yield from segs
     if Form.OVERLAY_SR in forms:
         yield from sr_overlay.compose(arrangement, names)
     if Form.REPORT_SR in forms:
-        yield sr_report.compose(arrangement, names, segs)
+        yield sr_report.compose(arrangement, names, places)
     if Form.PICTURE in forms:
         yield from secondary_capture.compose(arrangement, names, previews)
+    if Form.PRESENTATION in forms:
+        yield from presentation.compose(arrangement, names)
+    if Form.PDF in forms:
+        yield pdf.compose(arrangement, names, previews)
+    if Form.MESSAGE in forms:
+        yield message.compose(arrangement, names)
