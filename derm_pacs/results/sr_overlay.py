@@ -107,16 +107,23 @@ def _group(frame: Frame, region: Region, tracking_uid: str) -> PlanarROIMeasurem
     # Without finding site: OHIF writes its code beside the figures. The report has it.
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier=frame.lesion.label),
-        referenced_region=ImageRegion(
-            graphic_type=GraphicTypeValues.POLYLINE,
-            graphic_data=outline(region.segmentation.mask),
-            source_image=SourceImageForRegion(
-                frame.image.sop_class_uid, frame.image.uid, referenced_frame_numbers=frame.reference
-            ),
-        ),
+        referenced_region=_outline(frame, region),
         finding_type=concept(region.segmentation.concept),
         measurements=[
             Measurement(name=concept(one.name), value=one.percent, unit=concept("percent"), algorithm_id=one.by)
             for one in figures(frame, region)
         ],
     )
+
+
+def _outline(frame: Frame, region: Region) -> ImageRegion:
+    drawn = ImageRegion(
+        graphic_type=GraphicTypeValues.POLYLINE,
+        graphic_data=outline(region.segmentation.mask),
+        source_image=SourceImageForRegion(
+            frame.image.sop_class_uid, frame.image.uid, referenced_frame_numbers=frame.reference
+        ),
+    )
+    if frame.image.tiling is not None:
+        drawn.PixelOriginInterpretation = "VOLUME"  # counted from the corner of the total pixel matrix, not of a tile
+    return drawn
