@@ -16,6 +16,7 @@ from derm_pacs.inference.landlock import abi
 from derm_pacs.inference.pixels import Pixels
 from derm_pacs.inference.previews import preview
 from tests.inference.standing_in import answer, standing_in
+from tests.samples import tiled
 
 pytestmark = pytest.mark.server
 
@@ -93,6 +94,14 @@ def test_previews_are_those_of_the_frames_by_their_numbers(runner: Runner, make_
     for number, one in found.items():
         assert np.array_equal(one, preview(stack[number - 1]))
         assert one.shape == (1024, 48, 3)
+
+
+def test_a_tiled_image_is_one_frame_with_one_preview_and_one_map(runner: Runner, drawn: Pixels, make_part10: Part10) -> None:
+    tiles = tiled.part10(tiled.tiled(drawn, (16, 16)))
+    found = runner.previews(tiles)
+    assert list(found) == [1]
+    assert np.array_equal(found[1], drawn)
+    assert np.array_equal(saliency(runner, tiles).grid, saliency(runner, make_part10(drawn)).grid)
 
 
 def test_a_frame_that_is_refused_for_its_quality_has_a_preview_all_the_same(
