@@ -23,23 +23,21 @@ from derm_pacs.domain.marks import IMPLEMENTATION_CLASS_UID, MANUFACTURER, PURPO
 from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results import source
 from derm_pacs.results.arrange import Arrangement, arrange
-from derm_pacs.results.check_figures import overlay_faults, report_faults, seg_faults
+from derm_pacs.results.check_content import code_faults, content_faults
+from derm_pacs.results.check_figures import overlay_faults, report_faults
 from derm_pacs.results.check_message import message_faults
+from derm_pacs.results.check_pdf import pdf_faults
 from derm_pacs.results.check_picture import picture_faults
 from derm_pacs.results.check_presentation import presentation_faults
+from derm_pacs.results.check_references import TAKEN_OVER, document_faults, known_instances, reference_faults
+from derm_pacs.results.check_seg import seg_faults
 from derm_pacs.results.compose import Previews
 from derm_pacs.results.identity import Naming, naming
 from derm_pacs.results.source import COPIED, SourceImage
 from derm_pacs.results.unheard import unheard
 
-_TAKEN_OVER = frozenset({
-    *COPIED, "RequestAttributesSequence", "ReferencedRequestSequence",
-})
-"""Top-level attributes that hold the sender's values."""
 _ONCE = frozenset({Form.REPORT_SR, Form.PDF, Form.MESSAGE})
 """Forms of which each composition has one object."""
-_OUTSIDE = frozenset({*_TAKEN_OVER, "PredecessorDocumentsSequence"})
-"""Top-level attributes whose references lead out of the composition by right."""
 _TEXT_VRS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
 """Value representations whose values pydicom writes as they are, legal or not."""
 
@@ -58,9 +56,11 @@ def check(  # noqa: PLR0917 - what compose was given, in the same order
         arrangement = arrange(case, images, identity.installation_uid)
         names = naming(identity, arrangement, edition)
         read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed if one.form is not Form.MESSAGE]
+        known = known_instances(composed, arrangement)
         faults = list(_composition_faults(composed, images, edition))
         for one, dataset in read:
-            said = _faults(one, dataset, composed, images, edition)
+            said = [*_faults(one, dataset, images, names), *reference_faults(one, dataset, known, arrangement)]
+            said += document_faults(one, dataset, known, arrangement, names)
             faults += [f"{one.form} {one.sop_instance_uid}: {fault}" for fault in said]
         if not faults:
             faults = list(_figure_faults(composed, read, arrangement, names, previews))
@@ -76,13 +76,20 @@ def _figure_faults(
     forms = names.edition.forms
     segs = {one.sop_instance_uid: dataset for one, dataset in read if one.form is Form.SEG}
     if Form.SEG in forms:
-        yield from seg_faults(list(segs.values()), arrangement)
+        yield from seg_faults(list(segs.values()), arrangement, names.edition)
+    for one, dataset in read:
+        if one.form in (Form.OVERLAY_SR, Form.REPORT_SR):
+            yield from (f"{one.form} {one.sop_instance_uid}: {fault}" for fault in content_faults(one, dataset, arrangement, names))
     if Form.OVERLAY_SR in forms:
         yield from overlay_faults([one.data for one in composed if one.form is Form.OVERLAY_SR], arrangement)
     if Form.REPORT_SR in forms:
         yield from report_faults(next(one.data for one in composed if one.form is Form.REPORT_SR), segs, arrangement)
     if Form.PICTURE in forms:
         yield from picture_faults([dataset for one, dataset in read if one.form is Form.PICTURE], arrangement, names, previews)
+    if Form.PRESENTATION in forms:
+        yield from presentation_faults([dataset for one, dataset in read if one.form is Form.PRESENTATION], arrangement)
+    if Form.PDF in forms:
+        yield from pdf_faults(next(dataset for one, dataset in read if one.form is Form.PDF), arrangement, names, previews)
     if Form.MESSAGE in forms:
         yield from message_faults(next(one for one in composed if one.form is Form.MESSAGE), arrangement)
 
@@ -105,13 +112,11 @@ def _composition_faults(
         yield "the objects are not in the order of sending"
 
 
-def _faults(
-    one: Composed, dataset: Dataset, siblings: Sequence[Composed], images: Mapping[str, SourceImage], edition: Edition
-) -> Iterator[str]:
-    yield from _identity_faults(one, dataset, edition)
+def _faults(one: Composed, dataset: Dataset, images: Mapping[str, SourceImage], names: Naming) -> Iterator[str]:
+    yield from _identity_faults(one, dataset, names.edition)
     yield from _patient_faults(one, dataset, images)
     yield from _value_faults(dataset)
-    yield from _reference_faults(dataset, siblings, images)
+    yield from code_faults(dataset, TAKEN_OVER)
     if "research use" not in str(dataset.get("SeriesDescription")):
         yield "Series Description does not say research use"
     if not any(_is_ours(item) for item in dataset.get("ContributingEquipmentSequence") or []):
@@ -158,7 +163,7 @@ def _element_value(dataset: Dataset, keyword: str) -> object:
 
 
 def _value_faults(dataset: Dataset) -> Iterator[str]:
-    for element in _elements(dataset, _TAKEN_OVER):
+    for element in _elements(dataset, TAKEN_OVER):
         if element.VR not in _TEXT_VRS:
             continue
         values = element.value if isinstance(element.value, pydicom.multival.MultiValue) else [element.value]
@@ -184,24 +189,6 @@ def _elements(dataset: Dataset, left_out: frozenset[str]) -> Iterator[DataElemen
         if element.VR == "SQ":
             for item in element.value:
                 yield from item.iterall()
-
-
-def _reference_faults(
-    dataset: Dataset, siblings: Sequence[Composed], images: Mapping[str, SourceImage]
-) -> Iterator[str]:
-    classes = {uid: image.sop_class_uid for uid, image in images.items()}
-    classes |= {one.sop_instance_uid: one.sop_class_uid for one in siblings}
-    for element in _elements(dataset, _OUTSIDE):
-        if element.VR != "SQ":
-            continue
-        for item in element.value:
-            uid = item.get("ReferencedSOPInstanceUID")
-            if uid is None:
-                continue
-            if classes.get(str(uid)) != item.get("ReferencedSOPClassUID"):
-                yield f"{element.keyword} refers to {uid}, which is neither a source image nor made with it, or is of another class"
-            elif str(uid) in images and int(item.get("ReferencedFrameNumber") or 1) > images[str(uid)].frames:
-                yield f"{element.keyword} refers to a frame that {uid} does not have"
 
 
 def _is_ours(item: Dataset) -> bool:

@@ -34,7 +34,7 @@ def known_instances(composed: Sequence[Composed], arrangement: Arrangement) -> d
     """Return the source images, what was made with them, and the earlier reports, by SOP Instance UID."""
     known = {
         image.uid: Known(
-            sop_class_uid=image.sop_class_uid, series_uid=image.series_uid, study_uid=image.study_uid, frames=image.frames
+            sop_class_uid=image.sop_class_uid, series_uid=image.series_uid, study_uid=image.study_uid, frames=image.stored_frames
         )
         for image in arrangement.images
     }

@@ -72,10 +72,12 @@ class Source:
     frames: int = 1
     grey: bool = False
     attributes: dict[str, Any] = field(default_factory=lambda: dict(BASIC))
+    study: str = STUDY
+    date: str = "20261120"
 
     @property
     def uid(self) -> str:
-        return f"{STUDY}.7.{self.number}"
+        return f"{self.study}.7.{self.number}"
 
     @property
     def mask(self) -> Mask:
@@ -84,8 +86,8 @@ class Source:
     @property
     def stored(self) -> StoredInstance:
         return StoredInstance(
-            sop_class_uid=self.sop_class, sop_instance_uid=self.uid, series_instance_uid=f"{STUDY}.5",
-            study_instance_uid=STUDY, transfer_syntax_uid=ExplicitVRLittleEndian, sha256=f"{self.number:064x}",
+            sop_class_uid=self.sop_class, sop_instance_uid=self.uid, series_instance_uid=f"{self.study}.5",
+            study_instance_uid=self.study, transfer_syntax_uid=ExplicitVRLittleEndian, sha256=f"{self.number:064x}",
             pixel_sha256=None, place=SpoolPlace(listener="listener-0", segment=1, offset=0, length=1),
         )
 
@@ -96,10 +98,10 @@ class Source:
         image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         image.SpecificCharacterSet = "ISO_IR 192"
         image.SOPClassUID, image.SOPInstanceUID = self.sop_class, self.uid
-        image.StudyInstanceUID, image.SeriesInstanceUID = STUDY, f"{STUDY}.5"
+        image.StudyInstanceUID, image.SeriesInstanceUID = self.study, f"{self.study}.5"
         image.Modality = MODALITIES[self.sop_class]
         image.SeriesNumber, image.InstanceNumber = 1, self.number
-        image.StudyDate, image.StudyTime = "20261120", "093000"
+        image.StudyDate, image.StudyTime = self.date, "093000"
         image.PatientBirthDate, image.PatientSex = "19700101", "F"
         image.StudyID, image.AccessionNumber, image.ReferringPhysicianName = "S1", "A1", "Doctor^Some"
         image.Manufacturer, image.SeriesDescription = "Drawn", "SYNTHETIC dermoscopy"

@@ -75,7 +75,7 @@ CHANGES: list[tuple[int, Callable[[Dataset], None], str]] = [
     (REPORT, other_reference, "neither a source image nor made with it"),
     (SEG, illegal_value, "ManufacturerModelName"),
     (SEG, illegal_uid, "DimensionOrganizationUID is no legal UID"),
-    (SEG, one_pixel, "does not hold the masks"),
+    (SEG, one_pixel, "holds a mask that nobody found"),
     (REPORT, no_words, "does not say research use"),
     (SEG, no_mark, "does not name us"),
 ]

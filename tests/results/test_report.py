@@ -44,7 +44,7 @@ def test_each_class_has_its_probability_and_the_positive_one_threshold_setter_an
     objects = composed(kit, kit.whole_case([source]), source)
     melanoma, nevus, lesion = groups_of(objects)
     assert (melanoma.number("probability"), nevus.number("probability")) != (None, None)
-    assert [one.value for one in melanoma.numbers] == [0.873123, 0.5]
+    assert [one.value for one in melanoma.numbers] == [0.873123, 0.5, 87.3123]
     assert [one.value for one in nevus.numbers] == [0.126877]
     assert (("CALL", "99DERMPACS"), ("372244006", "SCT")) in melanoma.evaluations
     assert "threshold 0.5 set by bundle author" in melanoma.comment
