@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import requests
+import urllib3
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
 
@@ -27,6 +28,8 @@ DICOM_JSON = "application/dicom+json"
 _MOST_BYTES = 16_000_000
 """Size of an answer beyond which it is not read."""
 _BLOCK = 65536
+_TOKEN_LEFT_SECONDS = 30
+"""What a token must have left before a request, so that it lives when the service looks at it."""
 
 _BUSY = frozenset({
     HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE,
@@ -61,12 +64,13 @@ class Web:
 
         Raises `Transient` (PEER_AWAY, CERTIFICATE_UNTRUSTED) where there is no whole answer.
         """
+        _renew_token(self.session, self.destination)
         limits = (self.destination.connect_seconds, seconds)
         url = f"{self.destination.url}{path}"
         with (
             translated(self.destination),
             self.session.request(
-                method, url, headers={"Accept": DICOM_JSON, **headers}, params=params, data=body, timeout=limits, stream=True,
+                method, url, headers={"Accept": DICOM_JSON, "Accept-Encoding": "identity", **headers}, params=params, data=body, timeout=limits, stream=True,
                 # Patients' data and our credentials go nowhere but to the address of the settings.
                 allow_redirects=False,
             ) as response,
@@ -115,7 +119,7 @@ def translated(destination: WebDestination) -> Iterator[None]:
         yield
     except AuthlibBaseError as error:
         raise Rejected(ACCESS_DENIED, f"{where(destination)}: the authorisation server says {error.error}") from error
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         inner = _innermost(error)
         reason = CERTIFICATE_UNTRUSTED if isinstance(inner, ssl.SSLCertVerificationError) else PEER_AWAY
         raise Transient(reason, f"{where(destination)}: {_said(inner)}") from error
@@ -133,8 +137,7 @@ def _session(destination: WebDestination) -> Iterator[requests.Session]:
             made = _token_session(destination, access)
     with made:
         _prepare(made, destination)
-        if isinstance(destination.access, ClientCredentials):
-            _fetch_token(made, destination)
+        _renew_token(made, destination)
         yield made
 
 
@@ -146,7 +149,6 @@ def _utf8(text: str) -> str:
 def _prepare(session: requests.Session, destination: WebDestination) -> None:
     # The environment would bring proxies, other certificates, and passwords of ~/.netrc.
     session.trust_env = False
-    session.max_redirects = 0
     session.verify = str(destination.ca_file) if destination.ca_file is not None else _system_certificates()
 
 
@@ -158,14 +160,20 @@ def _system_certificates() -> str | bool:
 def _token_session(destination: WebDestination, access: ClientCredentials) -> Any:
     return OAuth2Session(
         access.client_id, access.secret(), scope=access.scope, token_endpoint=access.token_url, grant_type="client_credentials",
+        leeway=0,  # `_renew_token` is earlier
         default_timeout=(destination.connect_seconds, destination.answer_seconds),
     )
 
 
-def _fetch_token(session: Any, destination: WebDestination) -> None:
+def _renew_token(session: Any, destination: WebDestination) -> None:
+    """Fetch a token where one is needed and there is none that lives for some time yet."""
+    if not isinstance(destination.access, ClientCredentials):
+        return
+    if session.token is not None and not session.token.is_expired(leeway=_TOKEN_LEFT_SECONDS):
+        return
     with translated(destination):
         try:
-            token = session.fetch_token()
+            token = session.fetch_token(allow_redirects=False)
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             raise refusal(destination, status, "a token") from error
@@ -180,7 +188,8 @@ def _fetch_token(session: Any, destination: WebDestination) -> None:
 def _body(response: requests.Response, destination: WebDestination, seconds: float) -> bytes:
     body = bytearray()
     last = time.monotonic() + seconds
-    for block in response.iter_content(_BLOCK):
+    # `read1` returns what has come; the usual ways would wait for a whole block, however slowly it drips.
+    while block := response.raw.read1(_BLOCK, decode_content=True):
         body += block
         if len(body) > _MOST_BYTES:
             raise Transient(PEER_AWAY, f"{where(destination)}: the answer has more than {_MOST_BYTES} bytes")
