@@ -124,16 +124,17 @@ def test_tid1500reader_gives_the_numbers_back(study: Study) -> None:
     area = np.count_nonzero(study.source.mask)
     unit, factor = {"confocal": ("mm2", 2e-6), "dermoscopic, calibrated": ("mm2", 4e-4)}.get(kind_of(study), ("{pixels}", 1))
     for frame in range(study.source.frames):
-        own = told[frame * 6 : frame * 6 + 6]
-        assert own[:3] == [
+        own = told[8 * frame :]
+        assert own[:4] == [
             ("Melanoma", "Probability", 0.873123, "1"), ("Melanoma", "Threshold Value", 0.5, "1"),
-            ("Melanocytic nevus", "Probability", 0.126877, "1"),
+            ("Melanoma", "Certainty of Finding", 87.3123, "%"), ("Melanocytic nevus", "Probability", 0.126877, "1"),
         ]  # fmt: skip
-        assert own[3][:2] == ("Skin lesion", "Area")
-        assert own[3][2] == pytest.approx(area * factor, rel=1e-5)
-        assert own[3][3] == unit
-        assert own[5][:2] == ("Skin lesion", "Share of the image")
-        assert own[5][2] == pytest.approx(100 * area / study.source.mask.size, rel=1e-5)
+        assert own[4][:2] == ("Skin lesion", "Area")
+        assert own[4][2] == pytest.approx(area * factor, rel=1e-5)
+        assert own[4][3] == unit
+        assert [one[:2] for one in own[5:7]] == [("Skin lesion", "Diameter"), ("Skin lesion", "Perimeter")]
+        assert own[7][:2] == ("Skin lesion", "Share of the image")
+        assert own[7][2] == pytest.approx(100 * area / study.source.mask.size, rel=1e-5)
     names = {group["measurementAlgorithmIdentification"]["AlgorithmName"] for group in groups}
     assert names == {"melanoma_nevus_alexnet", "skin_lesion_deeplabv3plus"}
 
@@ -150,10 +151,11 @@ def test_highdicom_reads_groups_and_masks_back(study: Study) -> None:
     assert len(content.get_image_measurement_groups()) == 2 * study.source.frames
     assert len(content.get_planar_roi_measurement_groups()) == study.source.frames
     for one in study.of(Form.SEG):
-        seg = highdicom.seg.segread(study.file(one))
-        assert np.array_equal(seg.pixel_array.squeeze().astype(bool), study.source.mask)
+        pixels = highdicom.seg.segread(study.file(one)).pixel_array.astype(bool).reshape(-1, *study.source.mask.shape)
+        assert len(pixels) == study.source.frames
+        assert all(np.array_equal(frame, study.source.mask) for frame in pixels)
 
 
 def test_both_reports_together_name_everything_as_one_study(study: Study) -> None:
     seen: Mapping[str, int] = {one.form: len(study.of(one.form)) for one in study.objects}
-    assert seen == {Form.SEG: study.source.frames, Form.OVERLAY_SR: 1, Form.REPORT_SR: 1}
+    assert seen == {Form.SEG: 1, Form.OVERLAY_SR: 1, Form.REPORT_SR: 1}
