@@ -12,6 +12,7 @@ from pydicom import Dataset
 
 from derm_pacs.domain.composed import Composed, Form, Reference
 from derm_pacs.domain.edition import Edition
+from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings, Combine, LesionRule, Refusal
 from derm_pacs.domain.visits import LesionProbability, LesionVisit
 from derm_pacs.results import er7, message, source
@@ -347,3 +348,14 @@ def test_what_the_last_look_finds_never_quotes_the_patient(kit: Any) -> None:
 def test_a_message_of_another_object_does_not_pass(kit: Any) -> None:
     arrangement, made = told(kit, kit.Source())
     assert "control identifier" in " ".join(message_faults(replace(made, sop_instance_uid="2.25.1"), arrangement))
+
+
+def test_an_edition_of_the_message_alone_is_composed_and_passes_the_whole_last_look(kit: Any) -> None:
+    source_image, edition = kit.Source(), Edition(forms=frozenset({Form.MESSAGE}))
+    case = kit.whole_case([source_image])
+    [made] = kit.composed(case, source_image, edition=edition)
+    kit.checked([made], case, source_image, edition=edition)
+    assert made.form is Form.MESSAGE
+    changed = replace(made, data=made.data.replace(b"Muster", b"Master"))
+    with pytest.raises(Defect, match="patient name"):
+        kit.checked([changed], case, source_image, edition=edition)
