@@ -50,6 +50,7 @@ COMMANDS: tuple[Listed | Noun, ...] = (
         Listed("retry", "Take a held case on from where it was held.", "case_acts", "retry"),
         Listed("cancel", "End a case for good; nothing more is sent.", "case_acts", "cancel"),
         Listed("export", "Write the received objects and the results of a case as ordinary DICOM files.", "case_export", "export"),
+        Listed("pdf", "Write the report of a case as a PDF file.", "case_pdf", "pdf"),
     )),
     Noun("bundles", "Install bundles, and say which version and which thresholds are in force.", (
         Listed("install", "Install a bundle's folder after its files and its golden outputs are verified.", "bundle_install", "install"),
