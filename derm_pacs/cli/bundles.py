@@ -44,7 +44,7 @@ def activate(
     The version that was in force steps back; cases analysed from now on are read by this one.
 
     Examples:
-        derm-pacs bundles activate melanoma_nevus_alexnet 1.0.0 --reason "validated on our images"
+        derm-pacs bundles activate melanoma_nevus_alexnet 1.1.0 --reason "validated on our images"
     """
     with opened(config, start_embedded=True) as here:
         made = activating.activate(
