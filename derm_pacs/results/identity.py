@@ -6,6 +6,8 @@ from datetime import datetime
 from importlib.metadata import version
 
 import highdicom
+import PIL
+import reportlab
 
 from derm_pacs.domain.composed import Form, Identity, Reference
 from derm_pacs.domain.edition import Edition
@@ -17,6 +19,8 @@ COMPOSER_VERSION = "2"
 """Raised whenever the same inputs would give other bytes than before."""
 
 PRODUCT_VERSION = version("derm-pacs")
+_LIBRARIES = (highdicom.__version__, PIL.__version__, reportlab.__version__, version("pymupdf-fonts"))
+"""Versions of what writes objects, draws and typesets: another one may give other bytes, which need other UIDs."""
 
 _SERIES_OF = {
     Form.OVERLAY_SR: 1, Form.REPORT_SR: 2, Form.PDF: 3, Form.PICTURE: 101, Form.SEG: 301, Form.PRESENTATION: 501,
@@ -103,7 +107,7 @@ def naming(identity: Identity, arrangement: Arrangement, edition: Edition) -> Na
     made_at = identity.made_at.astimezone(first.zone or identity.made_at.tzinfo)
     parts = (
         identity.installation_uid, first.study_uid, identity.facility, str(identity.revision), identity.revision_hash,
-        made_at.isoformat(), COMPOSER_VERSION, PRODUCT_VERSION, highdicom.__version__,
+        made_at.isoformat(), COMPOSER_VERSION, PRODUCT_VERSION, *_LIBRARIES,
         *(part for run in arrangement.runs for part in _run_parts(run)),
         *(part for one in identity.predecessors for part in (one.form, one.sop_instance_uid)),
         *(part for one in arrangement.lesions for part in _lesion_parts(one)),

@@ -44,8 +44,8 @@ def render(arrangement: Arrangement, naming: Naming, previews: Mapping[tuple[str
     def foot(canvas: Canvas, _: Any) -> None:
         canvas.setFont(look.face(), 8)
         canvas.setFillColor(look.DIM)
-        canvas.drawString(look.MARGIN, look.MARGIN, HONESTY)
-        canvas.drawRightString(look.WIDTH - look.MARGIN, look.MARGIN, f"Page {canvas.getPageNumber()}")
+        canvas.drawString(look.MARGIN + look.INSET, look.MARGIN, HONESTY)
+        canvas.drawRightString(look.WIDTH - look.MARGIN - look.INSET, look.MARGIN, f"Page {canvas.getPageNumber()}")
 
     document.build(list(_story(arrangement, naming, previews)), onFirstPage=foot, onLaterPages=foot)
     return buffer.getvalue()
@@ -199,11 +199,11 @@ def _pictures(arrangement: Arrangement, previews: Mapping[tuple[str, int], Previ
 
 def _picture(frame: Frame, panel: Panel) -> list[Flowable]:
     pixels = shown_size(panel, _PANEL_PIXELS, _PANEL_HEIGHT)
-    room = look.ROOM / 2 - 8
-    outlined = "; ".join(one.name for one in panel.outlines)
+    room = look.ROOM / 2 - 14
+    said = [frame.lesion.label, panel.caption.rstrip("."), "; ".join(one.name for one in panel.outlines)]
     return [
         look.photograph(paint(panel, pixels), room * pixels[0] / _PANEL_PIXELS),
-        look.text(f"{frame.lesion.label}. {panel.caption}" + (f". {outlined}." if outlined else ""), 8, colour=look.DIM),
+        look.text(". ".join(one for one in said if one) + ".", 8, colour=look.DIM),
     ]
 
 

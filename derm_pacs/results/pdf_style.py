@@ -19,7 +19,9 @@ from derm_pacs.results.picture_fonts import BOLD, REGULAR, font_bytes, legible
 
 WIDTH, HEIGHT = A4
 MARGIN = 18 * mm
-ROOM = WIDTH - 2 * MARGIN
+INSET = 6
+"""What a page's frame leaves free within its margins, in points."""
+ROOM = WIDTH - 2 * MARGIN - 2 * INSET
 """Width of what is printed."""
 INK, DIM, LINE = HexColor("#17191c"), HexColor("#5b636c"), HexColor("#c9ced4")
 AMBER, PALE = HexColor("#8a5a00"), HexColor("#fff6e3")
@@ -84,7 +86,7 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[fl
 
 def boxed(words: Sequence[str]) -> Table:
     """Return sentences in a box that cannot be overlooked."""
-    table = Table([[[text(one, 10, bold=number == 0, colour=AMBER) for number, one in enumerate(words)]]], colWidths=[ROOM])
+    table = Table([[[text(one, 10, bold=number == 0, colour=AMBER) for number, one in enumerate(words)]]], colWidths=[ROOM], hAlign="LEFT")
     table.setStyle(TableStyle([("BOX", (0, 0), (-1, -1), 1, AMBER), ("BACKGROUND", (0, 0), (-1, -1), PALE), ("TOPPADDING", (0, 0), (-1, -1), 4)]))
     return table
 

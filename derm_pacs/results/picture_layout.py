@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from derm_pacs.results.picture_card import Bar, Card, Panel, Paragraph, Statement
-from derm_pacs.results.picture_fonts import BOLD
+from derm_pacs.results.picture_figures import threshold as written
+from derm_pacs.results.picture_fonts import BOLD, REGULAR
 from derm_pacs.results.picture_marks import DIM, TEXT, Box, Colour, Column, Mark, moved
 from derm_pacs.results.picture_paint import ACCENT, WHITE, heat_colour, shown_size
 
@@ -202,14 +203,17 @@ def _statement(wide: float, one: Statement) -> Column:
 
 def _bar(wide: float, bar: Bar) -> Column:
     column = Column(wide)
-    column.row(bar.name, bar.figure, 19, weight=BOLD if bar.watched else "figo")
+    column.row(bar.name, bar.figure, 19, weight=BOLD if bar.watched else REGULAR)
     column.box(0, wide, 14, fill=_TRACK)
     if bar.share > 0:
         column.box(0, max(3.0, wide * bar.share), 14, fill=ACCENT if bar.watched else _FILL)
     for threshold in bar.thresholds:
         middle = min(max(wide * threshold, 2.0), wide - 2.0)
         column.box(middle - 2, middle + 2, 24, fill=TEXT, lift=5)
-    column.space(30)
+    column.space(20)
+    for threshold in bar.thresholds:
+        column.under(f"threshold {written(threshold)}", wide * threshold, 15)
+    column.space(10)
     return column
 
 

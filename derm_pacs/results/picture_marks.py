@@ -106,6 +106,14 @@ class Column:
             self.marks.append(Text(x=x, y=self.height, words=words, size=size, colour=colour, weight=weight))
         self.height += line_height(size)
 
+    def under(self, words: str, middle: float, size: int) -> None:
+        """Add a line centred on a place, or as near to it as it fits."""
+        shown = fitted(words, font(size), self.width)
+        wide = width(shown, font(size))
+        x = min(max(middle - wide / 2, 0.0), self.width - wide)
+        self.marks.append(Text(x=x, y=self.height, words=shown, size=size, colour=DIM))
+        self.height += line_height(size)
+
     def box(self, x: float, right: float, height: float, *, fill: Colour, lift: float = 0.0) -> None:
         """Add a filled bar `height` high at the present place, `lift` above it; the place stays."""
         self.marks.append(

@@ -222,7 +222,8 @@ def _image_statement(frame: Frame, one: Classified, *, small: bool) -> Statement
     by = f", by {one.run.bundle.name}" if len(frame.classified) > 1 else ""
     return Statement(
         heading=f"Call for {_this(frame)}{by}", verdict=verdict(one.classification, one.points),
-        reasons=reasons(one.classification, one.points), bars=bars, further=further, small=small,
+        # Beneath the lesion's call, which has just named threshold and setter, the bars say enough.
+        reasons=() if small else reasons(one.classification, one.points), bars=bars, further=further, small=small,
     )
 
 
