@@ -48,16 +48,15 @@ def lossless(dataset: Dataset) -> None:
     dataset.LossyImageCompression = "00"
 
 
-def other_frame(dataset: Dataset) -> None:
-    dataset.SourceImageSequence[0].ReferencedFrameNumber = 1
-    dataset.SourceImageSequence[0].ReferencedSOPInstanceUID = "1.2.826.0.1.3680043.10.999.1.7.2"
+def no_source(dataset: Dataset) -> None:
+    del dataset.SourceImageSequence
 
 
 CHANGES: list[tuple[Callable[[Dataset], None], str]] = [
     (one_pixel, "does not show what the findings give"), (other_figure, "does not say the probability of melanoma"),
     (no_honesty, "does not say research use"), (no_setter, "does not say who set the threshold"),
     (not_burned_in, "does not say that text is burned in"), (other_modality, "has another modality"), (other_side, "names another side"),
-    (lossless, "hides that its source was compressed"), (other_frame, "are not those of the frames that are told"),
+    (lossless, "hides that its source was compressed"), (no_source, "are not those of the frames that are told"),
 ]  # fmt: skip
 
 
