@@ -11,7 +11,7 @@ from derm_pacs.domain.codes import code
 from derm_pacs.domain.findings import Preview
 from derm_pacs.domain.operating_point import call
 from derm_pacs.domain.reasons import REASONS
-from derm_pacs.results.arrange import Arrangement, Frame, LesionTold
+from derm_pacs.results.arrange import SKIN, Arrangement, Frame, LesionTold
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.pdf_report import patient_rows, render
 from derm_pacs.results.picture_figures import figure
@@ -70,7 +70,7 @@ def _of_frame(frame: Frame) -> Iterator[tuple[str, str]]:
     for refused in frame.refused:
         yield refused.refusal.reason, REASONS[refused.refusal.reason].sentence.rstrip(".")
     for region in frame.found:
-        if not region.measures.spacing:
+        if region.segmentation.concept != SKIN and not region.measures.spacing:  # of skin the share alone is printed
             yield f"the area of {frame.lesion.label}", f"{region.measures.pixels} pixels"
 
 

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pypdf
 import pytest
@@ -17,7 +18,7 @@ from pydicom import Dataset
 
 from derm_pacs.domain.composed import Composed, Form, Reference
 from derm_pacs.domain.errors import Defect
-from derm_pacs.domain.findings import CaseFindings, Combine, Grade, LesionRule, Refusal
+from derm_pacs.domain.findings import CaseFindings, Combine, Grade, LesionRule, Refusal, Segmentation
 from derm_pacs.domain.visits import LesionProbability, LesionVisit
 from derm_pacs.results import pdf_report
 from derm_pacs.results.pdf_report import MOST_PICTURES, NOT_SHOWN
@@ -98,6 +99,13 @@ def test_call_figures_threshold_size_and_algorithms_are_there(kit: Any) -> None:
         "another kind of lesion gets one of these names all the same",
     ):  # fmt: skip
         assert part.replace(" ", "") in said.replace(" ", ""), part
+
+
+def test_skin_is_told_by_its_share_alone_and_passes_the_last_look(kit: Any) -> None:
+    source = kit.Source()
+    skin = Segmentation(output="skin", concept="skin", threshold=0.5, mask=np.ones_like(source.mask))
+    case = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [skin, kit.outlined(source.mask)]),))
+    assert "Skin:100%oftheimage" in text(made(kit, source, case=case)).replace(" ", "")
 
 
 def test_every_page_says_research_use(kit: Any) -> None:
