@@ -19,6 +19,7 @@ from highdicom.pr import (
     TextObject,
 )
 from pydicom import Dataset
+from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.results.arrange import Arrangement, Frame, Region
@@ -67,9 +68,11 @@ def _is_presentable(image: SourceImage) -> bool:
 
 def _state(frame: Frame, arrangement: Arrangement, naming: Naming, ordinal: int) -> Dataset:
     about = [frame.image.uid]
-    shown = stand_in(frame.image)
+    # some devices put several frames into a single-frame class, of which highdicom names no frame: another class stands in
+    several = frame.image.frames > 1
+    shown = stand_in(frame.image, MultiFrameTrueColorSecondaryCaptureImageStorage if several else None)
     shown.SamplesPerPixel = 3  # what highdicom demands of a colour image; PALETTE COLOR is one too
-    if frame.image.frames > 1:
+    if several:
         shown.NumberOfFrames = frame.image.frames
     layer = GraphicLayer(
         LAYER, order=1, description="Contour and call by AI, research use, not for primary diagnosis", display_color=_CYAN
@@ -100,6 +103,9 @@ def _state(frame: Frame, arrangement: Arrangement, naming: Naming, ordinal: int)
     )
     state.PresentationCreationDate, state.PresentationCreationTime = naming.date, naming.time
     state.Laterality = laterality(frame.image)
+    for element in state.iterall():
+        if element.keyword == "ReferencedSOPClassUID":
+            element.value = frame.image.sop_class_uid
     return state
 
 

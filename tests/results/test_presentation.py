@@ -65,6 +65,12 @@ def test_a_frame_of_several_is_referenced_by_its_number(kit: Any) -> None:
     assert len({one.series_instance_uid for one in objects}) == 2
 
 
+def test_frames_in_a_single_frame_class_are_presented_under_the_class_that_they_came_in(kit: Any) -> None:
+    objects = [read(one) for one in made(kit, kit.Source(frames=2))]
+    references = [one.GraphicAnnotationSequence[0].ReferencedImageSequence[0] for one in objects]
+    assert [(one.ReferencedSOPClassUID, one.ReferencedFrameNumber) for one in references] == [(kit.DERMOSCOPIC, 1), (kit.DERMOSCOPIC, 2)]
+
+
 @pytest.mark.parametrize("attributes", [{"grey": True}, {"sop_class": "1.2.840.10008.5.1.4.1.1.77.1.8", "grey": True}])
 def test_a_grey_image_has_none_since_the_class_presents_colour_images_only(kit: Any, attributes: dict[str, Any]) -> None:
     assert made(kit, kit.Source(**attributes)) == ()
