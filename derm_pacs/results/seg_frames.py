@@ -97,8 +97,8 @@ def _put_dimensions(document: Dataset, dimensions: Sequence[tuple[str, str]], ui
 def _ranks(stored: Sequence[StoredFrame]) -> list[list[int]]:
     """Return the places of the frames in the order of each dimension but the segments', from 1."""
     places = [_place(one) for one in stored]
-    ordered = [sorted(set(values)) for values in zip(*places, strict=True)]
-    return [[values.index(value) + 1 for values, value in zip(ordered, place, strict=True)] for place in places]
+    ranks = [{value: rank for rank, value in enumerate(sorted(set(one)), 1)} for one in zip(*places, strict=True)]
+    return [[ranked[value] for ranked, value in zip(ranks, place, strict=True)] for place in places]
 
 
 def _place(one: StoredFrame) -> tuple[int, ...]:
@@ -130,6 +130,8 @@ def _sources(image: SourceImage, stored: Sequence[StoredFrame]) -> list[Sequence
     """Return for each frame the stored frames of the image that it covers; none is named of an image of one frame."""
     if image.tiling is None:
         return [(one.found.frame.number if image.frames > 1 else None,) for one in stored]
+    if image.stored_frames == 1:
+        return [(None,) for _ in stored]
     rows, columns = image.tiling.tile_rows, image.tiling.tile_columns
     covered: dict[tuple[int, int], list[int | None]] = {}
     for number, (row, column) in enumerate(image.corners, 1):
