@@ -1,14 +1,13 @@
 """What three independent readers find in the objects, and what they must find: figures, masks, names, pictures."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import highdicom
 import numpy as np
 import pydicom
-from numpy.typing import NDArray
 from pydicom import Dataset
 
 from derm_pacs.domain.composed import Composed, Form
@@ -20,6 +19,9 @@ from tests.results.product.told import Case
 
 Figure = tuple[str, str, float, str]
 """Code values of the finding and of the quantity, the value, the unit's code value."""
+
+Place = tuple[int, str]
+"""Frame of the source, and the code value of what the segment shows."""
 
 PROBABILITY, THRESHOLD, AREA, DIAMETER, SHARE = "122157", "122411", "42798000", "81827009", "SHARE-OF-IMAGE"
 FINDINGS = {
@@ -133,29 +135,25 @@ def _by_pydicom(report: Composed) -> Iterator[Figure]:
 
 def mask_faults(case: Case) -> Iterator[str]:
     """Yield what highdicom and pydicom read from the SEGs otherwise than it was said."""
-    masks: dict[int, dict[str, Mask]] = {}
-    for finding in case.findings.findings:
-        for outcome in finding.outcomes:
-            if isinstance(outcome, Segmentation) and outcome.mask.any():
-                masks.setdefault(finding.frame, {})[CODES[outcome.concept]] = outcome.mask
-    segs = case.of(Form.SEG)
-    if len(segs) != len(masks):
-        yield f"{len(segs)} SEGs for {len(masks)} frames with a mask"
-    for seg, (frame, wanted) in zip(segs, sorted(masks.items()), strict=False):
-        readings = {"pydicom": _seg_by_pydicom(seg), "highdicom": _seg_by_highdicom(seg)}
-        overlap_lost = seg.sop_class_uid.endswith("66.7")
-        for reader, got in readings.items():
-            if set(got) != set(wanted):
-                yield f"{reader} finds other segments in the SEG of frame {frame}: {sorted(got)}"
-                continue
-            for concept, mask in wanted.items():
-                # one label a pixel: where the lesion is, the skin around it is not
-                hidden = wanted[CODES["skin_lesion"]] if overlap_lost and concept == CODES["skin"] else np.zeros_like(mask)
-                if not np.array_equal(got[concept], mask & ~hidden):
-                    yield f"{reader} finds another mask of {concept} in frame {frame}"
+    wanted = {
+        (finding.frame, CODES[outcome.concept]): outcome.mask
+        for finding in case.findings.findings
+        for outcome in finding.outcomes
+        if isinstance(outcome, Segmentation) and outcome.mask.any()
+    }
+    for reader, read_masks in (("pydicom", _masks_by_pydicom), ("highdicom", _masks_by_highdicom)):
+        got: dict[Place, Mask] = {}
+        for seg in case.of(Form.SEG):
+            got |= read_masks(seg)
+        if set(got) != set(wanted):
+            yield f"{reader} finds the segments {sorted(got)}, said were {sorted(wanted)}"
+        for place in set(got) & set(wanted):
+            if not np.array_equal(got[place], wanted[place]):
+                yield f"{reader} finds another mask of {place[1]} in frame {place[0]}"
 
 
 def _segments(seg: Dataset) -> dict[int, str]:
+    """Return the code value of each segment's type; a label map's background is number 0."""
     return {
         int(one.SegmentNumber): one.SegmentedPropertyTypeCodeSequence[0].CodeValue
         for one in seg.SegmentSequence
@@ -163,49 +161,51 @@ def _segments(seg: Dataset) -> dict[int, str]:
     }
 
 
-def _seg_by_pydicom(one: Composed) -> dict[str, Mask]:
+def _masks_by_pydicom(one: Composed) -> dict[Place, Mask]:
     seg = read(one)
     pixels = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
-    if seg.SegmentationType == "LABELMAP":
-        return {concept: _whole(seg, pixels == number) for number, concept in _segments(seg).items()}
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    by_segment: dict[int, list[int]] = {}
-    for index, groups in enumerate(seg.PerFrameFunctionalGroupsSequence):
-        item = (groups.get("SegmentIdentificationSequence") or shared.SegmentIdentificationSequence)[0]
-        by_segment.setdefault(int(item.ReferencedSegmentNumber), []).append(index)
-    return {
-        concept: _whole(seg, pixels[by_segment.get(number, [])] > 0, by_segment.get(number, []))
-        for number, concept in _segments(seg).items()
-    }
+    tiled = "TotalPixelMatrixRows" in seg
+    shape = (seg.TotalPixelMatrixRows, seg.TotalPixelMatrixColumns) if tiled else (seg.Rows, seg.Columns)
+    masks: dict[Place, Mask] = {}
+    for frame, groups in zip(pixels, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        number = 1 if tiled else int(source.get("ReferencedFrameNumber") or 1)
+        row = column = 0
+        if tiled:
+            place = groups.PlanePositionSlideSequence[0]
+            row, column = place.RowPositionInTotalImagePixelMatrix - 1, place.ColumnPositionInTotalImagePixelMatrix - 1
+        for segment, concept in _segments(seg).items():
+            inside = frame == segment
+            if seg.SegmentationType != "LABELMAP":
+                mine = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber == segment
+                inside = (frame > 0) & mine
+            if inside.any():
+                whole = masks.setdefault((number, concept), np.zeros(shape, bool))
+                part = whole[row : row + seg.Rows, column : column + seg.Columns]
+                part |= inside[: part.shape[0], : part.shape[1]]
+    return masks
 
 
-def _whole(seg: Dataset, frames: NDArray[np.bool_], indices: Iterable[int] | None = None) -> Mask:
-    """Return the frames of one segment as one mask; tiles are laid by what each says of its place."""
-    if "TotalPixelMatrixRows" not in seg:
-        return np.asarray(frames[0])
-    whole = np.zeros((seg.TotalPixelMatrixRows + seg.Rows, seg.TotalPixelMatrixColumns + seg.Columns), bool)
-    for tile, index in zip(frames, indices if indices is not None else range(len(frames)), strict=True):
-        place = seg.PerFrameFunctionalGroupsSequence[index].PlanePositionSlideSequence[0]
-        row, column = place.RowPositionInTotalImagePixelMatrix - 1, place.ColumnPositionInTotalImagePixelMatrix - 1
-        whole[row : row + seg.Rows, column : column + seg.Columns] |= tile
-    return whole[: seg.TotalPixelMatrixRows, : seg.TotalPixelMatrixColumns]
-
-
-def _seg_by_highdicom(one: Composed) -> dict[str, Mask]:
+def _masks_by_highdicom(one: Composed) -> dict[Place, Mask]:
     seg: Any = highdicom.seg.segread(io.BytesIO(one.data))
     numbers = _segments(seg)
+    named = [groups.DerivationImageSequence[0].SourceImageSequence[0] for groups in seg.PerFrameFunctionalGroupsSequence]
+    options: dict[str, Any] = {"segment_numbers": list(numbers), "ignore_spatial_locations": True}
     if "TotalPixelMatrixRows" in seg:
-        stack = seg.get_total_pixel_matrix(segment_numbers=list(numbers))
+        stacks = {1: seg.get_total_pixel_matrix(segment_numbers=list(numbers))}
+    elif any("ReferencedFrameNumber" in source for source in named):
+        frames = sorted({int(source.ReferencedFrameNumber) for source in named})
+        image = str(named[0].ReferencedSOPInstanceUID)
+        read_back = seg.get_pixels_by_source_frame(image, frames, assert_missing_frames_are_empty=True, **options)
+        stacks = dict(zip(frames, read_back, strict=True))
     else:
-        source = seg.SourceImageSequence[0] if "SourceImageSequence" in seg else None
-        image = str(source.ReferencedSOPInstanceUID) if source is not None else seg.get_source_image_uids()[0][2]
-        frame = int(source.get("ReferencedFrameNumber") or 0) if source is not None else 0
-        options = {"segment_numbers": list(numbers), "assert_missing_frames_are_empty": True}
-        if frame:
-            stack = seg.get_pixels_by_source_frame(image, [frame], ignore_spatial_locations=True, **options)[0]
-        else:
-            stack = seg.get_pixels_by_source_instance([image], ignore_spatial_locations=True, **options)[0]
-    return {concept: stack[..., index] > 0 for index, concept in enumerate(numbers.values())}
+        stacks = {1: seg.get_pixels_by_source_instance([str(named[0].ReferencedSOPInstanceUID)], **options)[0]}
+    return {
+        (frame, concept): stack[..., index] > 0
+        for frame, stack in stacks.items()
+        for index, concept in enumerate(numbers.values())
+        if stack[..., index].any()
+    }
 
 
 def name_faults(case: Case) -> Iterator[str]:
