@@ -28,6 +28,7 @@ from derm_pacs.ledger.tables import Revision
 from derm_pacs.pipeline.site import Site
 from derm_pacs.results.check import check
 from derm_pacs.results.compose import compose
+from derm_pacs.results.validator import complaints
 from derm_pacs.spool import read
 
 _SHOW_THE_IMAGE = frozenset({Form.PICTURE, Form.PDF})
@@ -124,11 +125,18 @@ def make(
     shown: Mapping[tuple[str, int], Preview],
     site: Site,
 ) -> tuple[Composed, ...]:
-    """Compose an edition, read it back and check it, and write the bytes into the results folder."""
+    """Compose an edition, look at it twice, and write the bytes into the results folder.
+
+    Raises `Defect` (RESULT_INVALID) for an object that is not what the findings and sources say, or that dciodvfy, where
+    it is installed, finds an error in.
+    """
     composed = compose(given.case, source_files, given.identity, edition, shown)
     if not composed:
         raise Defect(RESULT_INVALID, f"the edition {edition.key} has no object to send")
     check(composed, given.case, source_files, given.identity, edition, shown)
+    faults = [f"{one.form} {one.sop_instance_uid}: {said}" for one in composed for said in complaints(one)]
+    if faults:
+        raise Defect(RESULT_INVALID, "; ".join(faults))
     for one in composed:
         _write(result_path(site.settings.results_dir, one.sha256), one.data)
     return composed
