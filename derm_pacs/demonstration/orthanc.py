@@ -5,6 +5,7 @@ relays join its two ports to the loopback interface of the machine and the ports
 plainly, and `isolated` says so.
 """
 
+import base64
 import json
 import shutil
 import socket
@@ -15,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -59,11 +61,28 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def dicomweb_plugin() -> Path | None:
+    """Return the plugin that adds DICOMweb, None where it is not installed."""
+    path = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    return path if path.exists() else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """DICOMweb beside the REST interface, both for who knows the password only.
+
+    Without TLS: Debian's Orthanc 1.10.1 ends by a segmentation fault at the first request that comes by it.
+    """
+
+    user: str
+    password: str = field(repr=False)
+
+
 class Orthanc:
     """An Orthanc of our own, as a context manager; `start` after `stop` brings the same PACS back on the same ports.
 
     Ports given as 0 are chosen. `modalities` names the peers: name → (AE title, port on this machine's loopback
-    interface). With `route_back` it sends everything that arrives on to all of them.
+    interface). With `route_back` it sends everything that arrives on to all of them, with `web` it speaks DICOMweb too.
     """
 
     def __init__(
@@ -75,6 +94,7 @@ class Orthanc:
         *,
         modalities: Mapping[str, tuple[str, int]] = MappingProxyType({}),
         route_back: bool = False,
+        web: Web | None = None,
     ) -> None:
         self.storage_dir = storage_dir
         self.dicom_port = dicom_port
@@ -84,6 +104,7 @@ class Orthanc:
         """Whether it runs in a network namespace of its own; False: it listens on every address of the machine."""
         self._modalities = dict(modalities)
         self._route_back = route_back
+        self._web = web
         self._process: subprocess.Popen[bytes] | None = None
         self._relays: RelayThread | None = None
         self._run_dir: Path | None = None
@@ -108,6 +129,11 @@ class Orthanc:
     def url(self) -> str:
         """Address of the REST interface, without a slash at its end."""
         return f"http://{LOOPBACK}:{self.http_port}"
+
+    @property
+    def dicomweb_url(self) -> str:
+        """Address of the DICOMweb service."""
+        return f"{self.url}/dicom-web"
 
     @property
     def log(self) -> Path:
@@ -178,6 +204,9 @@ class Orthanc:
         """Return the bytes that a REST path answers; a body (JSON or bytes) is posted."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)  # noqa: S310 - our own loopback address
+        if self._web is not None:
+            known = base64.b64encode(f"{self._web.user}:{self._web.password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {known}")
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the same
                 return bytes(answer.read())
@@ -266,8 +295,19 @@ class Orthanc:
             "LuaScripts": scripts,
             "SaveJobs": False,
             "Plugins": [],
+            **self._web_configuration(),
         }))  # fmt: skip
         return configuration
+
+    def _web_configuration(self) -> dict[str, object]:
+        if self._web is None:
+            return {}
+        return {
+            "AuthenticationEnabled": True,
+            "RegisteredUsers": {self._web.user: self._web.password},
+            "Plugins": [str(dicomweb_plugin())],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        }
 
     def _wait_until_ready(self) -> None:
         last = time.monotonic() + START_SECONDS

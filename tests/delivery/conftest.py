@@ -21,6 +21,7 @@ from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.identifiers import derived_uid
 
 COMMITMENT = "1.2.840.10008.1.20.1"
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 VERIFICATION = "1.2.840.10008.1.1"
 CLASS_OF = {
     Form.SEG: SegmentationStorage, Form.OVERLAY_SR: Comprehensive3DSRStorage, Form.REPORT_SR: Comprehensive3DSRStorage,
@@ -58,6 +59,7 @@ class Peer:
     """What a destination does; each test says what is odd about it."""
 
     storage: Sequence[str] = (SegmentationStorage, Comprehensive3DSRStorage)
+    find: bool = True
     syntaxes: Sequence[str] = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
     commitment: bool = True
     handlers: list[Any] = field(default_factory=list)
@@ -86,6 +88,8 @@ class Peer:
             entity.add_supported_context(sop_class, list(self.syntaxes))
         if self.commitment:
             entity.add_supported_context(COMMITMENT)
+        if self.find:
+            entity.add_supported_context(FIND)
         named = {kind for kind, *_ in self.handlers}
         handlers = [*self.handlers, (evt.EVT_REQUESTED, self.counted)]
         if evt.EVT_C_STORE not in named:
