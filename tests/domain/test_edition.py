@@ -62,7 +62,7 @@ def test_only_equal_editions_have_one_key(one: Edition, two: Edition) -> None:
 
 @pytest.mark.parametrize("text", ["", "report_sr", "nonsense;comprehensive;binary;none;", "report_sr;2d;binary;none;", "a;b;c;d;e;f"])
 def test_a_text_that_is_no_key_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="unpack|is not a valid"):
+    with pytest.raises(ValueError, match=r"unpack|is not a valid"):
         Edition.parse(text)
 
 
