@@ -105,6 +105,10 @@ def _segment_faults(segment: Dataset, frame: Frame, region: Region) -> Iterator[
         "anatomic region": (
             _code(segment, "AnatomicRegionSequence"), (site.region.value, site.region.scheme) if site else None,
         ),
+        "side": (
+            _code(_first(segment, "AnatomicRegionSequence"), "AnatomicRegionModifierSequence"),
+            (site.laterality.value, site.laterality.scheme) if site and site.laterality else None,
+        ),
         "colour": (len(segment.get("RecommendedDisplayCIELabValue") or ()), 3),
     }  # fmt: skip
     for what, (stored, wanted) in said.items():

@@ -40,10 +40,17 @@ def stand_in(image: SourceImage, sop_class_uid: str | None = None) -> Dataset:
     shown.SpecificCharacterSet = "ISO_IR 192"
     for keyword in TYPE_2:
         setattr(shown, keyword, "")
+    shown.update(lossy(image))
+    return shown
+
+
+def lossy(image: SourceImage) -> Dataset:
+    """Return what the source says of lossy compression, as far as it is legal; what was lost stays lost in our objects."""
+    told = Dataset()
     for keyword in _LOSSY:
         if keyword in image.dataset and _is_legal(image.dataset[keyword]):
-            setattr(shown, keyword, image.dataset[keyword].value)
-    return shown
+            setattr(told, keyword, image.dataset[keyword].value)
+    return told
 
 
 class Equipment(TypedDict):

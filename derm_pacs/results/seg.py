@@ -22,14 +22,12 @@ from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.edition import SegKind
 from derm_pacs.domain.findings import Run
 from derm_pacs.results.arrange import Arrangement, Frame
-from derm_pacs.results.header import finish, ours, stand_in
+from derm_pacs.results.header import finish, lossy, ours
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.seg_frames import StoredFrame, put_frames, stored_frames
 from derm_pacs.results.seg_pixels import MAXIMUM, put_pixels
-from derm_pacs.results.seg_segments import Segment, background, description, segments
+from derm_pacs.results.seg_segments import Segment, background, description, overlap, segments
 from derm_pacs.results.source import SourceImage
-
-_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 RegionKey = tuple[str, int, int]
 """SOP Instance UID of the image, frame (1-based), place of the region in `Frame.found` (from 0)."""
@@ -81,7 +79,7 @@ def _seg(
     document = _document(image, about, naming, ordinal, share[0].found[0].frame)
     document.SegmentSequence = [description(one, number) for number, one in enumerate(share, 1)]
     document.SegmentationType = edition.seg.value.upper()
-    document.SegmentsOverlap = "NO" if len(share) == 1 else "UNDEFINED"
+    document.SegmentsOverlap = "YES" if overlap(share) else "NO"
     if edition.seg is SegKind.FRACTIONAL:
         document.SegmentationFractionalType = "PROBABILITY"
         document.MaximumFractionalValue = MAXIMUM
@@ -116,11 +114,8 @@ def _document(image: SourceImage, about: Sequence[str], naming: Naming, ordinal:
     document.InstanceNumber = 1
     document.PatientOrientation = ""
     document.ContentLabel, document.ContentDescription, document.ContentCreatorName = "AI_OUTLINE", "", ""
-    shown = stand_in(image)
     document.LossyImageCompression = "00"
-    for keyword in _LOSSY:
-        if keyword in shown:
-            document[keyword] = shown[keyword]
+    document.update(lossy(image))
     _name_source(document, image)
     if "RequestAttributesSequence" in image.dataset:
         document.RequestAttributesSequence = deepcopy(image.dataset.RequestAttributesSequence)

@@ -10,6 +10,7 @@ from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 from pydicom import Dataset
 
 from derm_pacs.domain.codes import code
+from derm_pacs.domain.findings import Mask
 from derm_pacs.results.arrange import SKIN, Frame, Region
 from derm_pacs.results.coded import concept
 
@@ -53,6 +54,18 @@ def segments(frames: Sequence[Frame]) -> tuple[Segment, ...]:
     return tuple(Segment(key=key, found=tuple(own)) for key, own in found.items())
 
 
+def overlap(together: Sequence[Segment]) -> bool:
+    """Say whether two of the segments hold one pixel of one frame."""
+    taken: dict[int, Mask] = {}
+    for segment in together:
+        for found in segment.found:
+            mask, before = found.region.segmentation.mask, taken.get(found.frame.number)
+            if before is not None and bool((before & mask).any()):
+                return True
+            taken[found.frame.number] = mask if before is None else before | mask
+    return False
+
+
 def description(segment: Segment, number: int) -> SegmentDescription:
     """Describe a segment under a number."""
     frame, region = segment.found[0].frame, segment.found[0].region
@@ -60,7 +73,7 @@ def description(segment: Segment, number: int) -> SegmentDescription:
     is_skin = region.segmentation.concept == SKIN
     tracking_uid, tracking_id = frame.tracking(region)
     site = frame.image.site
-    return SegmentDescription(
+    item = SegmentDescription(
         segment_number=number,
         segment_label=code(region.segmentation.concept).meaning if is_skin else frame.lesion.label,
         segmented_property_category=concept("anatomical_structure" if is_skin else "abnormal_structure"),
@@ -77,6 +90,9 @@ def description(segment: Segment, number: int) -> SegmentDescription:
         anatomic_regions=[concept(site.region)] if site else None,
         display_color=_SKIN_COLOUR if is_skin else _LESION_COLOUR,
     )
+    if site and site.laterality:
+        item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [concept(site.laterality)]
+    return item
 
 
 def background() -> Dataset:
