@@ -39,13 +39,14 @@ def _sizes(told: LesionTold, visit: LesionVisit) -> Iterator[str]:
     outlined = told.outlined
     if not outlined:
         return
+    among = ", largest of the images" if len(outlined) > 1 else ""
     calibrated = [region.measures for region in outlined if region.measures.spacing]
     if calibrated and visit.area is not None and visit.diameter is not None:
         for name, unit, then, now in (
             ("Area", "mm²", visit.area, max(one.area for one in calibrated)),
             ("Greatest diameter", "mm", visit.diameter, max(one.diameter for one in calibrated)),
         ):
-            yield f"{name}: {rounded(then)} {unit} → {rounded(now)} {unit} ({difference(then, now, unit)})"
+            yield f"{name}{among}: {rounded(then)} {unit} → {rounded(now)} {unit} ({difference(then, now, unit)})"
     elif visit.share is not None:
         now = max(region.measures.share for region in outlined)
-        yield f"Share of the image: {figure(visit.share)} → {figure(now)} ({points(visit.share, now)}); it depends on the camera's distance"
+        yield f"Share of the image{among}: {figure(visit.share)} → {figure(now)} ({points(visit.share, now)}); it depends on the camera's distance"

@@ -37,10 +37,10 @@ def rounded(value: float) -> str:
 
 
 def difference(before: float, now: float, unit: str) -> str:
-    """Return a difference with its sign."""
+    """Return a difference with its sign, with as many decimals as the more exact of the two figures as it is written."""
+    decimals = max(len(rounded(one).partition(".")[2]) for one in (before, now))
     change = now - before
-    sign = _MINUS if change < 0 else "+"
-    return f"{sign}{rounded(abs(change))} {unit}"
+    return f"{_MINUS if change < 0 else '+'}{abs(change):.{decimals}f} {unit}"
 
 
 def points(before: float, now: float) -> str:

@@ -1,12 +1,15 @@
 """The picture's drawing: nothing overflows or stands where viewers print, contours show on any skin, figures do not lie."""
 
+import importlib.util
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from derm_pacs.results.contour import outline
 from derm_pacs.results.picture import draw
@@ -177,5 +180,19 @@ def test_figures_read_as_they_are() -> None:
     assert figure(0.4999, 0.5) == "49.99 %"
     assert [threshold(one) for one in (0.5, 0.123456, 1.0)] == ["50 %", "12.3456 %", "100 %"]
     assert [rounded(one) for one in (12345.6, 3.14159, 0.00012345, 10.0)] == ["12300", "3.14", "0.000123", "10"]
-    assert [difference(4.1, 5.1, "mm"), difference(5.1, 4.1, "mm")] == ["+1 mm", "\N{MINUS SIGN}1 mm"]
+    assert [difference(4.1, 5.1, "mm"), difference(35.12, 31.74, "mm²")] == ["+1.0 mm", "\N{MINUS SIGN}3.4 mm²"]
     assert [points(0.42, 0.873), points(0.5, 0.4)] == ["+45.3 points", "\N{MINUS SIGN}10.0 points"]
+
+
+def test_the_documentations_sample_is_what_is_drawn_today() -> None:
+    script = Path(__file__).parents[2] / "docs" / "pictures" / "result_picture.py"
+    spec = importlib.util.spec_from_file_location("result_picture", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with Image.open(script.with_name("result-picture.png")) as image:
+        kept = np.asarray(image.convert("RGB")).astype(int)
+    drawn = module.picture().astype(int)
+    # Other libraries of arithmetic move single values of the drawn skin; a word that moves changes far more.
+    assert kept.shape == drawn.shape, f"draw it anew: python {script.name}"
+    assert np.abs(kept - drawn).mean() < 0.3, f"draw it anew: python {script.name}"
