@@ -45,13 +45,13 @@ AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 STUDY, EARLIER, LESION = "2.25.101", "2.25.100", "2.25.102"
 OUTLINER, CLASSIFIER = "1" * 64, "2" * 64
 OUTPUT, MELANOMA, NEVUS = "diagnosis", "melanoma", "melanocytic_nevus"
-MILLIMETRES = 0.012
+MILLIMETRES = 0.018
 BACK = Code(value="66643007", scheme="SCT", meaning="Skin of back")
 
 
 def picture() -> NDArray[np.uint8]:
     """Return the first picture of a case of two images, as (rows, columns, 3) RGB."""
-    shown = [draw.dermoscopic(seed, draw.IRREGULAR, hairs=0) for seed in (2, 9)]
+    shown = [draw.dermoscopic(seed, draw.IRREGULAR, shape=(600, 800), hairs=0) for seed in (2, 9)]
     files = [_file(pixels, number) for number, pixels in enumerate(shown, 1)]
     stored = [_stored(file) for file in files]
     masks = [_lesion(pixels) for pixels in shown]
@@ -62,8 +62,7 @@ def picture() -> NDArray[np.uint8]:
     case = CaseFindings(runs=_runs(), findings=tuple(findings), visits=(_before(),))
     sources = {image.sop_instance_uid: file for image, file in zip(stored, files, strict=True)}
     previews: dict[tuple[str, int], Preview] = {
-        (image.sop_instance_uid, 1): np.asarray(Image.fromarray(pixels).reduce(2))
-        for image, pixels in zip(stored, shown, strict=True)
+        (image.sop_instance_uid, 1): pixels for image, pixels in zip(stored, shown, strict=True)
     }
     identity = Identity(
         installation_uid="2.25.103", facility="Example", revision=1, revision_hash="0" * 64, predecessors=(), made_at=AT
