@@ -170,7 +170,11 @@ def _matrix(dataset: Dataset, header: ImageHeader) -> Pixels | Refusal:
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
         places = corners(dataset, header)
-        stored = get_decoder(syntax).iter_array(dataset, decoding_plugin=DECODERS[str(syntax)])
+        decoder, plugin = get_decoder(syntax), DECODERS[str(syntax)]
+        if syntax.is_encapsulated:
+            stored = decoder.iter_array(dataset, decoding_plugin=plugin)
+        else:  # pydicom's iterator takes the second frame for RGB where chrominance is halved, and finds too few bytes
+            stored = (decoder.as_array(dataset, index=index, decoding_plugin=plugin) for index in range(len(places)))
         return assembled((_converted(*one, dataset, header) for one in stored), places, header)
     except MemoryError:
         return refusal(IMAGE_TOO_LARGE, f"no memory to decode {header.columns} x {header.rows} pixels")
