@@ -66,7 +66,8 @@ def lesion_expectations(told: LesionTold) -> Iterator[Expected]:
     for each in change.probabilities:
         yield Expected(
             what=f"change of {each.told.concept} of {told.lesion.label}", lesion=told.lesion, frames=told.frames,
-            finding=each.told.concept, run=None, prior=prior,
+            finding=each.told.concept, prior=prior,
+            run=next(one.run for one in told.calls if one.run.bundle.content_hash == each.told.bundle_hash),
             numbers=[("change_of_probability", each.step.now - each.step.before, "1")],
         )
 

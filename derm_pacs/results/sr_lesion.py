@@ -10,13 +10,14 @@ from highdicom.sr import (
 )
 
 from derm_pacs.domain.composed import Form, Reference
+from derm_pacs.domain.findings import Run
 from derm_pacs.results import wording
 from derm_pacs.results.arrange import LesionTold
 from derm_pacs.results.coded import concept
 from derm_pacs.results.measure import significant
 from derm_pacs.results.sr_class import Judged, class_groups
-from derm_pacs.results.sr_document import Group, commented, finding_sites, number, sources
-from derm_pacs.results.visits import Change, change_since
+from derm_pacs.results.sr_document import Group, algorithm, commented, finding_sites, number, sources
+from derm_pacs.results.visits import Change, ProbabilityStep, change_since
 
 
 def lesion_groups(told: LesionTold) -> list[Group]:
@@ -45,7 +46,8 @@ def _change_groups(told: LesionTold, change: Change) -> list[Group]:
     for one in change.probabilities:
         measurement = number("change_of_probability", one.step.difference, "no_units")
         sentence = wording.probability_change(told, change, one)
-        groups.append(_change_group(told, change, one.told.concept, [measurement], sentence))
+        group = _change_group(told, change, one.told.concept, [measurement], sentence, by=_run_of(told, one))
+        groups.append(group)
     return groups
 
 
@@ -60,12 +62,17 @@ def _sizes(change: Change) -> list[Measurement]:
     return said
 
 
+def _run_of(told: LesionTold, one: ProbabilityStep) -> Run:
+    return next(call.run for call in told.calls if call.run.bundle.content_hash == one.told.bundle_hash)
+
+
 def _change_group(
-    told: LesionTold, change: Change, finding: str, measurements: list[Measurement], sentence: str
+    told: LesionTold, change: Change, finding: str, measurements: list[Measurement], sentence: str, *, by: Run | None = None
 ) -> Group:
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=told.lesion.tracking_uid, identifier=told.lesion.tracking_id),
         finding_type=concept(finding),
+        algorithm_id=algorithm(by, []) if by else None,
         finding_sites=finding_sites(told.frames),
         measurements=measurements,
         source_images=sources(told.frames),
