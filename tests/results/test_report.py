@@ -12,18 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from derm_pacs.domain import geometry
 from derm_pacs.domain.composed import Composed, Form
-from derm_pacs.domain.findings import CaseFindings, Mask, Refusal
+from derm_pacs.domain.edition import COMPREHENSIVE_SR, SrClass
+from derm_pacs.domain.findings import CaseFindings, Combine, LesionRule, Mask, Refusal
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results import readback
-from derm_pacs.results.check import check
-from derm_pacs.results.compose import compose
 
 
-def composed(kit: Any, case: CaseFindings, *sources: Any) -> tuple[Composed, ...]:
-    parts = {one.uid: one.part10 for one in sources}
-    objects = compose(case, parts, kit.identity(), kit.edition(), {})
-    check(objects, case, parts, kit.identity(), kit.edition(), {})
+def composed(kit: Any, case: CaseFindings, *sources: Any, **other: Any) -> tuple[Composed, ...]:
+    objects: tuple[Composed, ...] = kit.composed(case, *sources, **other)
+    kit.checked(objects, case, *sources, **other)
     return objects
 
 
@@ -168,12 +167,144 @@ def test_two_images_of_one_lesion_share_its_number_and_two_lesions_do_not(kit: A
 
 def test_a_derived_lesion_keeps_its_name_in_a_later_revision(kit: Any) -> None:
     source = kit.Source()
-    parts = {source.uid: source.part10}
     uids = set()
     for revision in (1, 2):
-        objects = compose(kit.whole_case([source]), parts, kit.identity(revision=revision), kit.edition(), {})
+        objects = kit.composed(kit.whole_case([source]), source, identity=kit.identity(revision=revision))
         uids |= {one.tracking_uid for one in groups_of(objects)}
     assert len(uids) == 1
+
+
+def content_of(objects: tuple[Composed, ...]) -> str:
+    """The content tree of the report, without the header."""
+    return str(report_of(objects).ContentSequence)
+
+
+def test_both_classes_of_report_hold_one_content_tree(kit: Any) -> None:
+    source = kit.Source(attributes=kit.BASIC | kit.skin_of_back())
+    case = kit.whole_case([source])
+    with_3d, without = (composed(kit, case, source, edition=kit.edition(sr=sr)) for sr in SrClass)
+    assert content_of(with_3d) == content_of(without)
+    assert report_of(without).SOPClassUID == COMPREHENSIVE_SR
+    uids = [{one.sop_instance_uid for one in made if one.form is not Form.SEG} for made in (with_3d, without)]
+    assert not uids[0] & uids[1]
+    assert with_3d[0] == without[0]
+
+
+def test_without_a_seg_in_the_edition_the_report_refers_to_none_and_says_the_same(kit: Any) -> None:
+    source = kit.Source()
+    case = kit.whole_case([source])
+    objects = composed(kit, case, source, edition=kit.edition(Form.REPORT_SR))
+    lesion, with_seg = groups_of(objects)[-1], groups_of(composed(kit, case, source))[-1]
+    assert lesion.seg is None
+    assert replace(with_seg, seg=None) == lesion
+    evidence = report_of(objects).CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert [item.ReferencedSOPInstanceUID for one in evidence for item in one.ReferencedSOPSequence] == [source.uid]
+
+
+@pytest.mark.parametrize(("melanoma", "sure"), [(0.8731234, 87.3123), (0.25, 75.0), (0.5, 50.0), (0.0, 100.0)])
+def test_the_certainty_of_the_call_is_the_bundles_own_probability_of_the_called_class(kit: Any, melanoma: float, sure: float) -> None:
+    source = kit.Source()
+    first, second, _ = groups_of(composed(kit, kit.whole_case([source], melanoma), source))
+    certainty = first.number("certainty_of_finding")
+    assert certainty is not None
+    assert (certainty.value, certainty.unit) == (sure, "%")
+    assert "the bundle's own probability of the class that it calls, no more" in first.comment
+    assert second.number("certainty_of_finding") is None
+
+
+@pytest.mark.parametrize("spacing", [None, (0.05, 0.05), (0.04, 0.08)])
+def test_the_perimeter_stands_beside_area_and_diameter_in_the_same_unit_of_length(kit: Any, spacing: tuple[float, float] | None) -> None:
+    calibrated = {"PixelSpacing": list(spacing), "PixelSpacingCalibrationType": "FIDUCIAL"} if spacing else {}
+    source = kit.Source(attributes=kit.BASIC | calibrated)
+    lesion = groups_of(composed(kit, kit.whole_case([source]), source))[-1]
+    perimeter = lesion.number("perimeter")
+    assert perimeter is not None
+    assert perimeter.unit == ("mm" if spacing else "{pixels}")
+    assert perimeter.value == pytest.approx(geometry.perimeter(source.mask, *(spacing or (1.0, 1.0))), rel=1e-5)
+    assert f"perimeter {perimeter.value:g} {'mm' if spacing else 'pixels'}" in lesion.comment
+
+
+def test_the_language_of_the_content_and_the_procedure_are_stated(kit: Any) -> None:
+    sources = [kit.Source(), kit.Source(number=2, sop_class=kit.CONFOCAL, grey=True), kit.Source(number=3, sop_class=kit.PHOTOGRAPHIC)]
+    for one in composed(kit, kit.whole_case(sources), *sources):
+        if one.form in (Form.OVERLAY_SR, Form.REPORT_SR):
+            items = pydicom.dcmread(io.BytesIO(one.data)).ContentSequence
+            coded = {(item.ConceptNameCodeSequence[0].CodeValue, item.ConceptCodeSequence[0].CodeValue) for item in items if item.ValueType == "CODE"}
+            assert ("121049", "en-US") in coded
+    procedures = {value for name, value in coded if name == "121058"}
+    assert procedures == {"446078004", "CONFOCAL", "197157006"}
+
+
+def test_skin_has_its_own_percentage_and_its_own_tracking_uid(kit: Any) -> None:
+    source = kit.Source(attributes=kit.BASIC | {"TrackingUID": "1.2.3"})
+    skin = replace(kit.outlined(~source.mask), output="skin", concept="skin")
+    case = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [kit.outlined(source.mask), skin]),))
+    groups = {one.finding[0]: one for one in groups_of(composed(kit, case, source))}
+    lesion, around = (groups[value].number("share_of_image") for value in ("95324001", "39937001"))
+    assert lesion is not None and around is not None
+    assert lesion.value + around.value == pytest.approx(100, abs=1e-3)
+    assert groups["95324001"].tracking_uid == "1.2.3" != groups["39937001"].tracking_uid
+
+
+def of_one_lesion(kit: Any, combine: Combine, *melanoma: float) -> tuple[CaseFindings, list[Any]]:
+    own = kit.BASIC | kit.skin_of_back() | {"TrackingUID": "1.2.3.4.5", "TrackingID": "mole 7"}
+    sources = [kit.Source(number=number, attributes=own) for number in range(1, len(melanoma) + 1)]
+    run = replace(kit.CLASSIFIER, lesion_rules=(LesionRule(output="diagnosis", combine=combine),))
+    findings = tuple(source.finding("b" * 64, [kit.diagnosis(value)]) for source, value in zip(sources, melanoma, strict=True))
+    return CaseFindings(runs=(run,), findings=findings), sources
+
+
+@pytest.mark.parametrize(("combine", "together", "rule"), [(Combine.MEAN, 0.4, "RULE-MEAN"), (Combine.MAXIMUM, 0.6, "RULE-MAXIMUM")])
+def test_a_lesion_of_several_images_has_its_call_before_theirs_with_the_rule_named(
+    kit: Any, combine: Combine, together: float, rule: str
+) -> None:
+    case, sources = of_one_lesion(kit, combine, 0.2, 0.6)
+    groups = groups_of(composed(kit, case, *sources))
+    lesion, _, *each = groups
+    assert [len(one.images) for one in groups] == [2, 2, 1, 1, 1, 1]
+    assert lesion.images == tuple((source.uid, 1) for source in sources)
+    assert lesion.numbers[0].value == pytest.approx(together)
+    called = "372244006" if together >= 0.5 else "400096001"
+    assert set(lesion.evaluations) == {(("CALL", "99DERMPACS"), (called, "SCT")), (("COMBINED-BY", "99DERMPACS"), (rule, "99DERMPACS"))}
+    assert [one.numbers[0].value for one in each[::2]] == [0.2, 0.6]
+    assert {one.tracking_uid for one in groups} == {"1.2.3.4.5"}
+    assert lesion.site == (("66643007", "SCT"), ("7771000", "SCT"))
+    assert f"lesion rule=diagnosis: {combine}" in lesion.parameters
+    assert "Lesion 1 (skin of back left), " in lesion.comment
+    assert "threshold 0.5 set by bundle author" in lesion.comment
+
+
+def test_a_lesion_of_one_image_is_told_once(kit: Any) -> None:
+    case, sources = of_one_lesion(kit, Combine.MEAN, 0.2)
+    groups = groups_of(composed(kit, case, *sources))
+    assert [one.finding[0] for one in groups] == ["372244006", "400096001"]
+    assert not any("COMBINED-BY" in str(one.evaluations) for one in groups)
+
+
+def test_the_summary_comes_first_and_tells_lesions_then_images_then_what_cannot_be_read(kit: Any) -> None:
+    case, sources = of_one_lesion(kit, Combine.MEAN, 0.2, 0.6)
+    dataset = report_of(composed(kit, replace(case, unreadable=("1.2.99", "no UID")), *sources))
+    contained = [item for item in dataset.ContentSequence if item.RelationshipType == "CONTAINS"]
+    assert contained[0].ConceptNameCodeSequence[0].CodeMeaning == "Summary"
+    first, counted, lesion, *images, unreadable = str(contained[0].TextValue).splitlines()
+    assert first.startswith("AI result, research use, not for primary diagnosis.")
+    assert counted == "1 lesion on 2 images."
+    assert lesion.startswith("Lesion 1 (skin of back left), mean of 2 images: Call: melanocytic nevus (probability of melanoma 0.4")
+    assert [one.split(":")[0] for one in images] == ["Lesion 1, series 1, image 1", "Lesion 1, series 1, image 2"]
+    assert unreadable == "Not analysed, because they cannot be read: 1.2.99, no UID."
+    named = [item.UID for item in contained if item.ValueType == "UIDREF"]
+    assert named == ["1.2.99"]
+
+
+def test_the_algorithm_is_identified_by_family_name_version_hash_title_grade_rule_and_thresholds(kit: Any) -> None:
+    case, sources = of_one_lesion(kit, Combine.MEAN, 0.2)
+    group = groups_of(composed(kit, case, *sources))[0]
+    assert group.algorithm == ("melanoma_nevus_alexnet", "1.2.0")
+    assert group.parameters == (
+        "sha256=" + "b" * 64, "title=Melanoma or nevus", "grade=research", "lesion rule=diagnosis: mean",
+        "operating point=default: diagnosis.melanoma >= 0.5", "set by=bundle author",
+    )
+    assert "123110" in report_of(composed(kit, case, *sources)).to_json()
 
 
 def test_every_reason_that_a_report_can_carry_fits_its_code(kit: Any) -> None:
