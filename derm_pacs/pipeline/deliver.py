@@ -1,5 +1,6 @@
 """Deliver: a revision's objects go to one destination, in the edition that it takes."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -120,6 +121,8 @@ def _composed(one: StoredResult, site: Site) -> Composed:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise Defect(RESULT_INVALID, f"{path.name} is missing from the results folder") from error
+    if hashlib.sha256(data).hexdigest() != one.sha256:
+        raise Defect(RESULT_INVALID, f"the bytes of {path.name} in the results folder are not those that were checked")
     return Composed(
         form=one.form,
         sop_class_uid=one.sop_class_uid,
