@@ -9,6 +9,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from derm_pacs.domain.codes import code
 from derm_pacs.domain.composed import Form
 from derm_pacs.domain.edition import Edition, SegGeometry, SegKind
+from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.results.arrange import SKIN, Arrangement, Frame, Region
 from derm_pacs.results.seg_readback import StoredMask, Unreadable, masks
 from derm_pacs.results.source import SourceImage
@@ -21,6 +22,15 @@ SegReference = tuple[str, int]
 """SOP Instance UID of a SEG and the number by which a report names a mask in it: of its frame, or of its segment where the
 image is tiled."""
 
+Plane = tuple[Sequence[float] | None, ...]
+"""Spacing, orientation and position; None where it is not said."""
+
+_PLANE = (
+    ("PixelMeasuresSequence", "PixelSpacing", "spacing"),
+    ("PlaneOrientationSequence", "ImageOrientationPatient", "orientation"),
+    ("PlanePositionSequence", "ImagePositionPatient", "position"),
+)
+_ANY_SLIDE = (0.0, -1.0, 0.0, -1.0, 0.0, 0.0)
 _TOLERANCE = 1e-9
 
 
@@ -180,51 +190,44 @@ def _tile_faults(groups: Dataset, image: SourceImage) -> Iterator[str]:
 
 def _geometry_faults(seg: Dataset, image: SourceImage, edition: Edition) -> Iterator[str]:
     """Check that what is known is the image's, and that what is not known is what the edition says."""
-    uid = seg.get("FrameOfReferenceUID")
-    if uid is not None and uid != image.dataset.get("FrameOfReferenceUID"):
+    sources = [one.DerivationImageSequence[0].SourceImageSequence[0] for one in seg.PerFrameFunctionalGroupsSequence]
+    numbers = [1 if image.tiling else int(one.get("ReferencedFrameNumber") or 1) for one in sources]
+    uid = str(image.dataset.get("FrameOfReferenceUID") or "")
+    placed = is_legal_uid(uid) and (image.tiling is not None or all(_own(image, number) for number in numbers))
+    if (seg.get("FrameOfReferenceUID") or "") != (uid if placed else ""):
         yield "the Frame of Reference is not the image's"
-    for number in range(1, int(seg.NumberOfFrames) + 1):
-        source = seg.PerFrameFunctionalGroupsSequence[number - 1].DerivationImageSequence[0].SourceImageSequence[0]
-        frame = 1 if image.tiling else int(source.get("ReferencedFrameNumber") or 1)
-        for fault in (*_spacing_faults(seg, number, image, frame, edition), *_plane_faults(seg, number, image, frame, edition)):
-            yield f"frame {number}: {fault}"
-    if image.tiling and (seg.TotalPixelMatrixRows, seg.TotalPixelMatrixColumns) != (image.rows, image.columns):
-        yield "the total pixel matrix is not the image's"
-
-
-def _spacing_faults(seg: Dataset, number: int, image: SourceImage, frame: int, edition: Edition) -> Iterator[str]:
-    stored = _values(functional_group(seg, number, "PixelMeasuresSequence"), "PixelSpacing")
-    true = image.spacing(frame)
-    own = _values(functional_group(image.dataset, frame, "PixelMeasuresSequence") or image.dataset, "PixelSpacing")
-    if "FrameOfReferenceUID" in seg and image.tiling is None:
-        wanted = own
-    elif true is not None:
-        wanted = [true.row, true.column]
-    else:
-        wanted = [1.0, 1.0] if edition.seg_geometry is SegGeometry.PLACEHOLDER else None
-    if not _near(stored, wanted):
-        yield "the spacing is neither the image's nor what stands for none"
-
-
-def _plane_faults(seg: Dataset, number: int, image: SourceImage, frame: int, edition: Edition) -> Iterator[str]:
-    """Check orientation and position; of tiles those on the slide."""
-    orientation = _values(functional_group(seg, number, "PlaneOrientationSequence"), "ImageOrientationPatient")
+    for stored, number in enumerate(numbers, 1):
+        own = _own(image, number) if placed and image.tiling is None else None
+        for fault in _plane_faults(seg, stored, own or _partly(image, number, edition)):
+            yield f"frame {stored}: {fault}"
     if image.tiling is not None:
-        if orientation is not None:
-            yield "a tile has an orientation in the patient"
-        if not _near(_values(seg, "ImageOrientationSlide"), _values(image.dataset, "ImageOrientationSlide") or [0, -1, 0, -1, 0, 0]):
+        if (seg.TotalPixelMatrixRows, seg.TotalPixelMatrixColumns) != (image.rows, image.columns):
+            yield "the total pixel matrix is not the image's"
+        if not _near(_values(seg, "ImageOrientationSlide"), _values(image.dataset, "ImageOrientationSlide") or _ANY_SLIDE):
             yield "the orientation on the slide is not the image's"
-        return
-    position = _values(functional_group(seg, number, "PlanePositionSequence"), "ImagePositionPatient")
-    own = _values(functional_group(image.dataset, frame, "PlanePositionSequence") or image.dataset, "ImagePositionPatient")
-    if not _near(position, own if "FrameOfReferenceUID" in seg else None):
-        yield "the position is not the image's"
-    said = functional_group(image.dataset, frame, "PlaneOrientationSequence")
-    if said is None and "FrameOfReferenceUID" in seg:
-        said = image.dataset
-    placeholder = [1, 0, 0, 0, 1, 0] if edition.seg_geometry is SegGeometry.PLACEHOLDER else None
-    if not _near(orientation, _values(said, "ImageOrientationPatient") or placeholder):
-        yield "the orientation is neither the image's nor what stands for none"
+
+
+def _plane_faults(seg: Dataset, stored: int, wanted: Plane) -> Iterator[str]:
+    for (sequence, keyword, what), value in zip(_PLANE, wanted, strict=True):
+        if not _near(_values(functional_group(seg, stored, sequence), keyword), value):
+            yield f"the {what} is neither the image's nor what stands for none"
+
+
+def _own(image: SourceImage, number: int) -> Plane | None:
+    """Return spacing, orientation and position of a frame where the image says all three."""
+    plane = tuple(
+        _values(functional_group(image.dataset, number, sequence) or image.dataset, keyword) for sequence, keyword, _ in _PLANE
+    )
+    return plane if all(plane) else None
+
+
+def _partly(image: SourceImage, number: int, edition: Edition) -> Plane:
+    """Return what stands for a plane that the image does not say whole."""
+    true, stands = image.spacing(number), edition.seg_geometry is SegGeometry.PLACEHOLDER
+    said = _values(functional_group(image.dataset, number, "PlaneOrientationSequence"), "ImageOrientationPatient")
+    spacing = [true.row, true.column] if true else [1.0, 1.0] if stands else None
+    orientation = None if image.tiling else said or ([1, 0, 0, 0, 1, 0] if stands else None)
+    return spacing, orientation, None
 
 
 def _near(stored: Sequence[float] | None, wanted: Sequence[float] | None) -> bool:

@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from derm_pacs.domain.composed import Form
 from derm_pacs.domain.edition import SegGeometry, SegKind
 from derm_pacs.domain.findings import CaseFindings
+from derm_pacs.results import readback
 from tests.results.seg_cases import PlacedSource, seg_edition, segs_of, usual_case
 
 
@@ -229,8 +230,6 @@ def test_the_report_names_the_frame_of_the_object_in_which_the_mask_is(kit: Any,
 
 
 def segment_references(objects: Sequence[Any]) -> list[tuple[str, int]]:
-    from derm_pacs.results import readback  # noqa: PLC0415
-
     report = next(one for one in objects if one.form is Form.REPORT_SR)
     return [group.seg for group in readback.groups(report.data) if group.seg]
 
