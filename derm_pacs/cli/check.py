@@ -8,19 +8,21 @@ import typer
 from derm_pacs.cli import checks
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.options import DEFAULT_CONFIG, Config, Json
-from derm_pacs.cli.peers import echo_peer
+from derm_pacs.cli.peers import AnyPeer, checked_destinations, probe, reached
 from derm_pacs.cli.print.checks import Checked, print_checks
 from derm_pacs.cli.print.settings import print_settings
 from derm_pacs.cli.print.terminal import print_json, stdout
 from derm_pacs.settings.model import Settings
+from derm_pacs.settings.peers import Peer
 from derm_pacs.settings.read import read
 
 
 def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Print the settings as understood, then try everything that they name.
 
-    Secrets are masked. Tried are the database, the disk against the reserve, the bundles' files, and a C-ECHO of each
-    peer that listens. The exit status is 1 when something fails; each failure comes with its remedy.
+    Secrets are masked. Tried are the database, the disk against the reserve, the bundles' files, and each peer that
+    listens: whether it answers, and what of the wanted results its destinations would not get. The exit status is 1
+    when something fails; each failure comes with its remedy.
 
     Examples:
         derm-pacs check --config /etc/derm-pacs/derm-pacs.toml
@@ -46,4 +48,16 @@ def _tried(settings: Settings, config: Path) -> Iterator[Checked]:
     yield checks.disk(settings)
     if database.ok and checks.ledger_is_there(settings):
         yield from checks.bundles(settings)
-    yield from (echo_peer(settings, one) for one in settings.peers if one.listens)
+    for peer in settings.every_peer:
+        if not isinstance(peer, Peer) or peer.listens:
+            yield from _peer(settings, peer)
+
+
+def _peer(settings: Settings, peer: AnyPeer) -> Iterator[Checked]:
+    if not any(one.peer == peer.name for one in settings.destinations):
+        yield reached(settings, peer)
+        return
+    probed = probe(settings, peer)
+    yield probed.asked[0]
+    yield from (one for one in probed.asked[1:] if not one.ok and probed.asked[0].ok)
+    yield from checked_destinations(probed)

@@ -49,8 +49,8 @@ COMMANDS: tuple[Listed | Noun, ...] = (
         Listed("show", "Show one case with its whole story.", "cases", "show"),
         Listed("retry", "Take a held case on from where it was held.", "case_acts", "retry"),
         Listed("cancel", "End a case for good; nothing more is sent.", "case_acts", "cancel"),
-        Listed("export", "Write the received objects and the results of a case as ordinary DICOM files.", "case_export", "export"),
-        Listed("pdf", "Write the report of a case as a PDF file.", "case_pdf", "pdf"),
+        Listed("export", "Write the received objects and the results of a case as ordinary files: DICOM, and HL7 where a record system gets one.", "case_export", "export"),
+        Listed("pdf", "Write the report of a case as a PDF file, for research use, not for primary diagnosis.", "case_pdf", "pdf"),
     )),
     Noun("bundles", "Install bundles, and say which version and which thresholds are in force.", (
         Listed("install", "Install a bundle's folder after its files and its golden outputs are verified.", "bundle_install", "install"),
@@ -61,6 +61,7 @@ COMMANDS: tuple[Listed | Noun, ...] = (
     )),
     Noun("pacs", "Ask the peers of the settings.", (
         Listed("echo", "Send a C-ECHO to one peer or to all.", "pacs", "echo"),
+        Listed("probe", "Ask a peer what it takes, and say what each destination on it would get.", "pacs_probe", "probe"),
     )),
     Listed("clock", "Show what the clock runs: the last and the next run of each tick.", "clock", "clock"),
     Noun("audit", "Read the audit trail.", (

@@ -6,7 +6,7 @@ import typer
 
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import DEFAULT_CONFIG, Config, Json
-from derm_pacs.cli.peers import echo_peer
+from derm_pacs.cli.peers import reached
 from derm_pacs.cli.print.checks import print_checks
 from derm_pacs.settings.model import Settings
 from derm_pacs.settings.peers import Peer
@@ -23,7 +23,7 @@ def echo(name: Name = None, *, config: Config = DEFAULT_CONFIG, as_json: Json = 
         derm-pacs pacs echo pacs
     """
     settings = read(config)
-    checked = [echo_peer(settings, peer) for peer in _peers(settings, name)]
+    checked = [reached(settings, peer) for peer in _peers(settings, name)]
     print_checks(checked, as_json=as_json)
     if not all(one.ok for one in checked):
         raise typer.Exit(ExitCode.UNAVAILABLE)

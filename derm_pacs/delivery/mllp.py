@@ -76,6 +76,12 @@ def send(destination: RecordDestination, objects: Sequence[Composed], on_stored:
         raise Rejected(OBJECT_REFUSED, f"{where(destination)}: {'; '.join(refused)}")
 
 
+def reach(destination: RecordDestination) -> None:
+    """Connect and send nothing; raises `Transient` (PEER_AWAY, CERTIFICATE_UNTRUSTED) where that fails."""
+    with _connected(destination):
+        return
+
+
 def where(destination: RecordDestination) -> str:
     """Name a destination for an error's detail."""
     return f"{destination.name}: {destination.host}:{destination.port}"

@@ -149,12 +149,19 @@ def _utf8(text: str) -> str:
 def _prepare(session: requests.Session, destination: WebDestination) -> None:
     # The environment would bring proxies, other certificates, and passwords of ~/.netrc.
     session.trust_env = False
-    session.verify = str(destination.ca_file) if destination.ca_file is not None else _system_certificates()
+    session.verify = _trusted(destination)
 
 
-def _system_certificates() -> str | bool:
-    paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.capath or True
+def _trusted(destination: WebDestination) -> str | bool:
+    if destination.ca_file is None:
+        paths = ssl.get_default_verify_paths()
+        return paths.cafile or paths.capath or True
+    try:
+        ssl.create_default_context(cafile=destination.ca_file)
+    except OSError as error:
+        said = f"{where(destination)}: {destination.ca_file} cannot be read or holds no certificate"
+        raise Transient(CERTIFICATE_UNTRUSTED, said) from error
+    return str(destination.ca_file)
 
 
 def _token_session(destination: WebDestination, access: ClientCredentials) -> Any:

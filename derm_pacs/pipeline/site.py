@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from derm_pacs.delivery.interface import Destination, Target
+from derm_pacs.delivery.interface import Target
 from derm_pacs.ledger.database import Database
 from derm_pacs.pipeline.runners import Runners
 from derm_pacs.pipeline.target import target
@@ -30,13 +30,6 @@ class Site:
     def deadline(self) -> timedelta:
         """How long a transient error is tried again."""
         return timedelta(minutes=self.settings.delivery.deadline_minutes)
-
-    def destination(self, name: str) -> Destination:
-        """Return the address of a DICOM destination; raises `TypeError` for one of another kind."""
-        found = self.target(name)
-        if not isinstance(found, Destination):
-            raise TypeError(f"{name} is no DICOM destination")
-        return found
 
     def target(self, name: str) -> Target:
         """Return the address of a destination of the settings; raises `KeyError` where it has gone from them."""

@@ -23,6 +23,7 @@ from derm_pacs.cli.main import run
 from derm_pacs.domain.case import Step
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.delivery import DeliveryState
+from derm_pacs.domain.edition import Agreed, Edition
 from derm_pacs.domain.findings import (
     BundleIdentity,
     Classification,
@@ -182,9 +183,10 @@ def _walk_until_held(tx: Session) -> None:
         form=Form.REPORT_SR, sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34", sop_instance_uid="2.25.11", series_instance_uid="2.25.12",
         transfer_syntax_uid="1.2.840.10008.1.2.1", sha256="a" * 64, about=(f"{STUDY}.1.1",), data=b"a result",
     )
-    results.keep(tx, revision, [report], NOW)
+    edition = Edition(forms=frozenset({Form.REPORT_SR}))
+    results.keep(tx, revision, edition, [report], NOW)
     cases.take(tx, revision, Step.FINISH_COMPOSING, actor="derm-pacs", now=NOW)
-    (delivery,) = deliveries.open_all(tx, revision, ["pacs"])
+    (delivery,) = deliveries.open_all(tx, revision, {"pacs": Agreed(edition=edition, left_out=())})
     row = deliveries.locked(tx, delivery)
     assert row is not None
     deliveries.move(row, DeliveryState.REFUSED, now=NOW, reason=PEER_REFUSES, detail="ORTHANC at 127.0.0.1:4242")
@@ -217,7 +219,7 @@ def _analyse(tx: Session, revision: int) -> None:
     ))
     found = (chances, Segmentation(output="lesion", concept="lesion", threshold=0.5, mask=mask))
     runs.finish(
-        tx, run_id=run, reused_from=None, now=NOW,
+        tx, run_id=run, reused_from=None, now=NOW, lesion_rules=(),
         findings=[
             (first.instance_id, 1, found),
             (second.instance_id, 1, [Refusal(reason="poor_quality_blur", detail="Laplacian variance 3 below 20")]),

@@ -14,8 +14,13 @@ class Checked:
     ok: bool
     says: str
     """What was found, in a sentence."""
+    warns: bool = False
+    """Whether it is in order but not as it might be wished."""
     remedy: str = ""
     """What to do; empty where all is in order."""
+
+
+_WORDS = {(True, False): "ok    ", (True, True): "note  ", (False, False): "FAILED", (False, True): "FAILED"}
 
 
 def print_checks(checked: Sequence[Checked], *, as_json: bool) -> None:
@@ -25,7 +30,7 @@ def print_checks(checked: Sequence[Checked], *, as_json: bool) -> None:
         return
     out = stdout()
     for one in checked:
-        out.print(f"{'ok    ' if one.ok else 'FAILED'} {one.what}: {one.says}", style=None if one.ok else "bold red")
+        out.print(f"{_WORDS[one.ok, one.warns]} {one.what}: {one.says}", style=None if one.ok else "bold red")
         if one.remedy:
             out.print(f"       Remedy: {one.remedy}")
     if not checked:
