@@ -8,7 +8,7 @@ IMAGES ?=
 BIN := .venv/bin
 # dpkg names; installed only where they are missing, and only by root
 DEMO_PACKAGES := orthanc libseccomp2 util-linux
-TEST_PACKAGES := $(DEMO_PACKAGES) dcmtk dicom3tools iproute2
+TEST_PACKAGES := $(DEMO_PACKAGES) dcmtk dicom3tools iproute2 orthanc-dicomweb
 GENERATED := $(shell grep -rlE --include='*.md' '\[\[\[cog' README.md docs 2>/dev/null)
 export PYTHON
 
