@@ -118,7 +118,6 @@ def _planes(image: SourceImage, number: int, wanted: SegGeometry) -> Dataset:
     cosines = list(orientation) if orientation else None
     if wanted is SegGeometry.PLACEHOLDER:
         spacing = spacing or list(PLACEHOLDER_SPACING)
-        depths = depths or {"SliceThickness": PLACEHOLDER_THICKNESS}
         cosines = cosines or list(PLACEHOLDER_ORIENTATION)
     return _groups(spacing, depths, cosines)
 
@@ -128,7 +127,8 @@ def _groups(spacing: list[float] | None, depths: dict[str, float], cosines: list
     if spacing is not None:
         measures = Dataset()
         measures.PixelSpacing = _decimal(spacing)
-        for keyword, value in depths.items():
+        # highdicom does not open a SEG whose Pixel Measures name no thickness, so a photograph's is a placeholder in any case
+        for keyword, value in (depths or {"SliceThickness": PLACEHOLDER_THICKNESS}).items():
             setattr(measures, keyword, _decimal([value])[0])
         groups.PixelMeasuresSequence = [measures]
     if cosines is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import numpy as np
 import pytest
 from pydicom import Dataset
@@ -61,14 +62,15 @@ def test_with_geometry_the_images_own_is_written_whatever_is_wished(kit: Any, ge
     assert list(shared.PlaneOrientationSequence[0].ImageOrientationPatient) == [0, 1, 0, 1, 0, 0]
 
 
-def test_a_calibrated_spacing_is_written_without_a_placeholder_beside_it(kit: Any) -> None:
+def test_a_calibrated_spacing_is_written_with_the_thickness_without_which_highdicom_does_not_open_it(kit: Any) -> None:
     calibrated = {"PixelSpacing": [0.02, 0.03], "PixelSpacingCalibrationType": "FIDUCIAL"}
     source = kit.Source(attributes=kit.BASIC | calibrated)
     (seg,) = segs(kit, kit.whole_case([source]), source, edition=seg_edition(SegKind.BINARY, SegGeometry.NONE))
     (shared,) = seg.SharedFunctionalGroupsSequence
     assert list(shared.PixelMeasuresSequence[0].PixelSpacing) == [0.02, 0.03]
-    assert "SliceThickness" not in shared.PixelMeasuresSequence[0]
+    assert shared.PixelMeasuresSequence[0].SliceThickness == 1
     assert "PlaneOrientationSequence" not in shared
+    assert highdicom.seg.Segmentation.from_dataset(seg).number_of_segments == 1
 
 
 def test_a_bare_pixel_spacing_is_the_cameras_and_is_not_written(kit: Any) -> None:
