@@ -42,8 +42,13 @@ FALSE_COMPLAINTS = (
     FalseComplaint(
         says="ReferencedFrameNumber(0008,1160)> - Shall not be present for Referenced SOP Class that is not multi-frame",
         sop_class_uid=None,
-        reason="The program of 2022 does not know the confocal classes (77.1.8, 77.1.9) as multi-frame ones; and where a "
-        "device puts several frames into a single-frame class, the frame that is meant must be named all the same.",
+        reason="The program of 2022 does not know the confocal classes (77.1.8, 77.1.9) and label maps (66.7) as multi-frame "
+        "ones; and where a device puts several frames into a single-frame class, the frame that is meant must be named all the same.",
+    ),
+    FalseComplaint(
+        says="ReferencedSegmentNumber(0062,000b)> - Shall not be present for Referenced SOP Class that is not segmentation",
+        sop_class_uid=None,
+        reason="The program of 2022 does not know Label Map Segmentation, to which a report refers, as a segmentation.",
     ),
     FalseComplaint(
         says="Information Object Not found",
