@@ -1,1 +1,1 @@
-"""Sending results and asking for their storage commitment."""
+"""What destinations take, sending results to them by DICOM, DICOMweb or HL7, and the proof that they have them."""

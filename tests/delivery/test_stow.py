@@ -5,10 +5,12 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from derm_pacs.delivery import stow
 from derm_pacs.delivery.interface import WebDestination
@@ -57,6 +59,28 @@ def test_many_objects_go_in_several_requests_in_their_order(service: WebService,
     stow.send(service.destination(), many, note)
     assert [len(one.parts()) for one in service.asked] == [stow.MOST_OBJECTS, stow.MOST_OBJECTS, 1]
     assert [uid for uid, _ in log] == [one.sop_instance_uid for one in many]
+
+
+@given(st.lists(st.integers(0, stow.MOST_BYTES + 9), max_size=40))
+def test_groups_hold_every_object_once_in_order_and_keep_the_limits(lengths: list[int]) -> None:
+    objects: list[Any] = [_Sized(number, length) for number, length in enumerate(lengths)]
+    groups = list(stow._groups(objects)) if objects else []
+    assert [one for group in groups for one in group] == objects
+    for group in groups:
+        assert 1 <= len(group) <= stow.MOST_OBJECTS
+        assert len(group) == 1 or sum(len(one.data) for one in group) <= stow.MOST_BYTES
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """An object of a length, without its bytes."""
+
+    number: int
+    length: int
+
+    @property
+    def data(self) -> range:
+        return range(self.length)
 
 
 def test_a_large_object_goes_alone_and_is_not_copied(service: WebService, objects: list[Composed], note: Any) -> None:
