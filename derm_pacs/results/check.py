@@ -12,6 +12,7 @@ import pydicom
 from pydicom import DataElement, Dataset
 from pydicom.config import RAISE
 from pydicom.datadict import tag_for_keyword
+from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import validate_value
 
 from derm_pacs.domain.composed import Composed, Form, Identity
@@ -55,17 +56,26 @@ def check(  # noqa: PLR0917 - what compose was given, in the same order
     with unheard():
         arrangement = arrange(case, images, identity.installation_uid)
         names = naming(identity, arrangement, edition)
-        read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed if one.form is not Form.MESSAGE]
-        known = known_instances(composed, arrangement)
-        faults = list(_composition_faults(composed, images, edition))
-        for one, dataset in read:
-            said = [*_faults(one, dataset, images, names), *reference_faults(one, dataset, known, arrangement)]
-            said += document_faults(one, dataset, known, arrangement, names)
-            faults += [f"{one.form} {one.sop_instance_uid}: {fault}" for fault in said]
-        if not faults:
-            faults = list(_figure_faults(composed, read, arrangement, names, previews))
+        try:
+            faults = _all_faults(composed, arrangement, names, previews)
+        except (AttributeError, InvalidDicomError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            # the error's own words could quote a value of the patient's
+            raise Defect(RESULT_INVALID, f"an object cannot be read back ({type(error).__name__})") from error
     if faults:
         raise Defect(RESULT_INVALID, "; ".join(faults))
+
+
+def _all_faults(composed: Sequence[Composed], arrangement: Arrangement, names: Naming, previews: Previews) -> list[str]:
+    """Return what is wrong with the objects as such; where nothing is, what their figures say wrongly."""
+    images = {image.uid: image for image in arrangement.images}
+    read = [(one, pydicom.dcmread(io.BytesIO(one.data))) for one in composed if one.form is not Form.MESSAGE]
+    known = known_instances(composed, arrangement)
+    faults = list(_composition_faults(composed, images, names.edition))
+    for one, dataset in read:
+        said = [*_faults(one, dataset, images, names), *reference_faults(one, dataset, known, arrangement)]
+        said += [*document_faults(one, dataset, known, arrangement, names), *content_faults(one, dataset, arrangement, names)]
+        faults += [f"{one.form} {one.sop_instance_uid}: {fault}" for fault in said]
+    return faults or list(_figure_faults(composed, read, arrangement, names, previews))
 
 
 def _figure_faults(
@@ -77,13 +87,10 @@ def _figure_faults(
     segs = {one.sop_instance_uid: dataset for one, dataset in read if one.form is Form.SEG}
     if Form.SEG in forms:
         yield from seg_faults(list(segs.values()), arrangement, names.edition)
-    for one, dataset in read:
-        if one.form in (Form.OVERLAY_SR, Form.REPORT_SR):
-            yield from (f"{one.form} {one.sop_instance_uid}: {fault}" for fault in content_faults(one, dataset, arrangement, names))
     if Form.OVERLAY_SR in forms:
-        yield from overlay_faults([one.data for one in composed if one.form is Form.OVERLAY_SR], arrangement)
+        yield from overlay_faults([dataset for one, dataset in read if one.form is Form.OVERLAY_SR], arrangement)
     if Form.REPORT_SR in forms:
-        yield from report_faults(next(one.data for one in composed if one.form is Form.REPORT_SR), segs, arrangement)
+        yield from report_faults(next(dataset for one, dataset in read if one.form is Form.REPORT_SR), segs, arrangement)
     if Form.PICTURE in forms:
         yield from picture_faults([dataset for one, dataset in read if one.form is Form.PICTURE], arrangement, names, previews)
     if Form.PRESENTATION in forms:

@@ -6,7 +6,7 @@ those of PS3.16: TID 1500, 1501, 1410, 1600, 1204, 1001, 4019.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydicom import Dataset
 
@@ -14,10 +14,9 @@ from derm_pacs.domain.codes import PRIVATE_SCHEME, meaning_of
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.reasons import REASONS
-from derm_pacs.results import readback
 from derm_pacs.results.arrange import Arrangement
 from derm_pacs.results.identity import Naming
-from derm_pacs.results.readback import CodeKey, ReadNumber, key_of
+from derm_pacs.results.readback import CodeKey, ReadGroup, ReadNumber, key_of
 from derm_pacs.results.source import SourceImage
 from derm_pacs.results.wording import RESEARCH_USE
 
@@ -48,17 +47,23 @@ _ANATOMY = ("AnatomicRegionSequence", "AnatomicRegionModifierSequence", "Primary
 
 
 def content_faults(one: Composed, dataset: Dataset, arrangement: Arrangement, naming: Naming) -> Iterator[str]:
-    """Yield what is wrong with the content tree of a structured report."""
+    """Yield what is wrong with the tree of a structured report, which can be read back if nothing is; else nothing."""
+    if one.form not in _TITLES:
+        return
     yield from _document_faults(one, dataset, naming)
     yield from _root_faults(one, dataset, naming)
     yield from _relationship_faults(dataset)
     for group in _named(_below(dataset), "measurement_group"):
         yield from _group_faults(group, commented=one.form is Form.REPORT_SR)
     yield from _meaning_faults(dataset, arrangement)
+
+
+def range_faults(groups: Iterable[ReadGroup], arrangement: Arrangement) -> Iterator[str]:
+    """Yield the figures of a structured report that lie where no figure can."""
     images = {image.uid: image for image in arrangement.images}
-    for read in readback.groups(one.data):
-        for number in read.numbers:
-            if read.image_uid in images and not _can_be(number, images[read.image_uid], read.frame):
+    for group in groups:
+        for number in group.numbers:
+            if not _can_be(number, images[group.image_uid], group.frame):
                 yield f"the figure {number.meaning} cannot be {number.value:g} {number.unit}"
 
 

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from derm_pacs.domain.codes import code, probability_name
 from derm_pacs.results import readback
 from derm_pacs.results.arrange import Arrangement, Frame, Region
+from derm_pacs.results.check_content import range_faults
 from derm_pacs.results.check_expected import differences, frame_expectations, lesion_expectations
 from derm_pacs.results.check_seg import places
 from derm_pacs.results.contour import outline
@@ -20,10 +21,11 @@ CONTOUR_TOLERANCE = 0.01
 """In pixels: a contour is written with two decimals as 32-bit floating point."""
 
 
-def overlay_faults(overlays: Sequence[bytes], arrangement: Arrangement) -> Iterator[str]:
+def overlay_faults(overlays: Sequence[Dataset], arrangement: Arrangement) -> Iterator[str]:
     """Yield what differs between contours with their figures and the findings, in both directions."""
     outlined = [(frame, region) for frame in arrangement.frames for region in outlined_regions(frame)]
-    read = [group for data in overlays for group in readback.groups(data)]
+    read = [group for overlay in overlays for group in readback.groups_of(overlay)]
+    yield from range_faults(read, arrangement)
     if len(read) != len(outlined):
         yield f"{len(read)} outlines for {len(outlined)} outlined lesions"
         return
@@ -55,9 +57,10 @@ def _overlay_number_faults(group: ReadGroup, frame: Frame, region: Region) -> It
             yield f"the figure {number.meaning} of {label} is not the finding's"
 
 
-def report_faults(report: bytes, segs: Mapping[str, Dataset], arrangement: Arrangement) -> Iterator[str]:
+def report_faults(report: Dataset, segs: Mapping[str, Dataset], arrangement: Arrangement) -> Iterator[str]:
     """Yield what differs between the report's groups and the findings, in both directions."""
-    read = readback.groups(report)
+    read = readback.groups_of(report)
+    yield from range_faults(read, arrangement)
     expected = [
         *(one for told in arrangement.lesions for one in lesion_expectations(told)),
         *(one for frame in arrangement.frames for one in frame_expectations(frame)),

@@ -81,7 +81,12 @@ _STRUCTURAL = frozenset(key_of(name) for name in ("finding", "finding_site", "al
 def groups(part10: bytes) -> tuple[ReadGroup, ...]:
     """Read the measurement groups of an SR's Part 10 file, in its order."""
     with unheard():
-        return tuple(_group(item) for item in _containers(pydicom.dcmread(io.BytesIO(part10))))
+        return groups_of(pydicom.dcmread(io.BytesIO(part10)))
+
+
+def groups_of(document: Dataset) -> tuple[ReadGroup, ...]:
+    """Read the measurement groups of an SR, in its order; raises `LookupError` or `AttributeError` for a broken tree."""
+    return tuple(_group(item) for item in _containers(document))
 
 
 def _containers(item: Dataset) -> Iterator[Dataset]:
