@@ -62,6 +62,8 @@ def _word_faults(words: str, frame: Frame, told: LesionTold) -> Iterator[str]:
     for run in {run.bundle.content_hash: run for run in runs_of(frame)}.values():
         if not all(part in words for part in (run.bundle.name, run.bundle.version, run.bundle.content_hash[:12])):
             yield f"does not name {run.bundle.name}"
+    if told.earlier is not None and told.earlier.study_date is not None and told.earlier.study_date.isoformat() not in words:
+        yield "does not say since when the lesion changed"
     for refused in frame.refused:
         if "Not analysed" not in words or REASONS[refused.refusal.reason].sentence.rstrip(".") not in words:
             yield f"does not say {refused.refusal.reason}"

@@ -1,52 +1,46 @@
-"""The change of a lesion since it was seen before, as lines of a picture; only what can be compared is compared."""
+"""The change of a lesion since it was seen before, as lines of a picture."""
 
 from collections.abc import Iterator
 
 from derm_pacs.domain.codes import code
-from derm_pacs.domain.visits import LesionVisit
 from derm_pacs.results.arrange import LesionTold
 from derm_pacs.results.picture_card import Paragraph
 from derm_pacs.results.picture_figures import difference, figure, points, rounded
+from derm_pacs.results.visits import Change, change_since
 
-NOTHING_COMPARABLE = "Nothing can be compared: other bundles spoke then, and the pixel size is not known both times."
+NOTHING_COMPARABLE = "Nothing can be compared: other bundles spoke then, and no figure of size is known of both visits."
 
 
 def change(told: LesionTold) -> Paragraph | None:
     """Return what changed since the newest earlier visit, None where there is none."""
-    visit = told.earlier
-    if visit is None:
+    changed = change_since(told)
+    if changed is None:
         return None
-    date = visit.study_date.isoformat() if visit.study_date else "unknown date"
-    lines = (*_probabilities(told, visit), *_sizes(told, visit))
-    return Paragraph(heading=f"Since the visit of {date}", lines=lines or (NOTHING_COMPARABLE,))
+    when = changed.since.study_date.isoformat() if changed.since.study_date else "unknown date"
+    lines = (*_probabilities(told, changed), *_sizes(told, changed))
+    return Paragraph(heading=f"Since the visit of {when}", lines=lines or (NOTHING_COMPARABLE,))
 
 
-def _probabilities(told: LesionTold, visit: LesionVisit) -> Iterator[str]:
-    """Yield the watched classes where the same bundle gave both figures; without a threshold, the most probable class."""
-    before = {(one.bundle_hash, one.output, one.class_id): one.probability for one in visit.probabilities}
+def _probabilities(told: LesionTold, changed: Change) -> Iterator[str]:
+    """Yield the classes that a threshold watches; of a bundle without a threshold, the most probable one."""
+    watched: set[tuple[str, str, str]] = set()
     for one in told.calls:
-        classes = one.classification.probabilities
-        watched = {point.positive for point in one.points} or {max(classes, key=lambda each: each.probability).class_id}
-        for each in classes:
-            then = before.get((one.run.bundle.content_hash, one.classification.output, each.class_id))
-            if each.class_id in watched and then is not None:
-                name = code(each.concept).meaning
-                yield f"{name}: {figure(then)} → {figure(each.probability)} ({points(then, each.probability)})"
+        leading = max(one.classification.probabilities, key=lambda each: each.probability).class_id
+        classes = {point.positive for point in one.points} or {leading}
+        watched |= {(one.run.bundle.content_hash, one.classification.output, class_id) for class_id in classes}
+    for each in changed.probabilities:
+        if (each.told.bundle_hash, each.told.output, each.told.class_id) in watched:
+            before, now = each.step.before, each.step.now
+            yield f"{code(each.told.concept).meaning}: {figure(before)} → {figure(now)} ({points(before, now)})"
 
 
-def _sizes(told: LesionTold, visit: LesionVisit) -> Iterator[str]:
+def _sizes(told: LesionTold, changed: Change) -> Iterator[str]:
     """Yield area and greatest diameter where both visits know the pixel size, else the share of the image."""
-    outlined = told.outlined
-    if not outlined:
-        return
-    among = ", largest of the images" if len(outlined) > 1 else ""
-    calibrated = [region.measures for region in outlined if region.measures.spacing]
-    if calibrated and visit.area is not None and visit.diameter is not None:
-        for name, unit, then, now in (
-            ("Area", "mm²", visit.area, max(one.area for one in calibrated)),
-            ("Greatest diameter", "mm", visit.diameter, max(one.diameter for one in calibrated)),
-        ):
-            yield f"{name}{among}: {rounded(then)} {unit} → {rounded(now)} {unit} ({difference(then, now, unit)})"
-    elif visit.share is not None:
-        now = max(region.measures.share for region in outlined)
-        yield f"Share of the image{among}: {figure(visit.share)} → {figure(now)} ({points(visit.share, now)}); it depends on the camera's distance"
+    among = ", largest of the images" if len(told.outlined) > 1 else ""
+    for name, unit, step in (("Area", "mm²", changed.area), ("Greatest diameter", "mm", changed.diameter)):
+        if step is not None:
+            before, now = step.before, step.now
+            yield f"{name}{among}: {rounded(before)} {unit} → {rounded(now)} {unit} ({difference(before, now, unit)})"
+    if changed.area is None and changed.share is not None:
+        before, now = changed.share.before, changed.share.now
+        yield f"Share of the image{among}: {figure(before)} → {figure(now)} ({points(before, now)}); it depends on the camera's distance"

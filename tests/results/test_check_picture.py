@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.composed import Composed, Form, Reference
 from derm_pacs.domain.errors import Defect
+from derm_pacs.domain.visits import LesionVisit
 from derm_pacs.results import picture_words
 
 
@@ -115,3 +117,16 @@ def test_words_made_wrongly_are_found_though_the_drawing_agrees(kit: Any, whole:
     monkeypatch.setattr(picture_words, "figure", lambda share, *_: f"{50 * share:.1f} %")
     with pytest.raises(Defect, match="does not say the probability of melanoma"):
         kit.checked(kit.composed(case, *sources, **given), case, *sources, **given)
+
+
+def test_a_change_without_its_date_is_found(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = kit.Source(attributes=kit.BASIC | {"TrackingUID": "1.2.3.4"})
+    report = Reference(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="1.2.3", series_instance_uid="1.2.4", study_instance_uid="1.2.5")
+    before = LesionVisit(
+        tracking_uid="1.2.3.4", tracked=True, site=None, laterality=None, study_instance_uid="1.2.5", study_date=date(2026, 3, 2),
+        report=report, images=(), probabilities=(), area=None, diameter=None, share=0.1,
+    )
+    case, given = replace(kit.whole_case([source]), visits=(before,)), {"edition": kit.edition(Form.PICTURE)}
+    monkeypatch.setattr(picture_words, "change", lambda _: None)
+    with pytest.raises(Defect, match="does not say since when"):
+        kit.checked(kit.composed(case, source, **given), case, source, **given)
