@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
@@ -314,27 +315,42 @@ def test_every_reason_that_a_report_can_carry_fits_its_code(kit: Any) -> None:
             assert len(reason.sentence) <= 65
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    melanoma=st.floats(0, 1), threshold=st.floats(0, 1), mask=arrays(np.bool_, (9, 11)),
-    spacing=st.one_of(st.none(), st.tuples(st.floats(0.001, 2), st.floats(0.001, 2))),
+    melanoma=st.lists(st.floats(0, 1), min_size=1, max_size=3), threshold=st.floats(0, 1), mask=arrays(np.bool_, (9, 11)),
+    spacing=st.one_of(st.none(), st.tuples(st.floats(0.001, 2), st.floats(0.001, 2))), combine=st.sampled_from(Combine),
+    sr=st.sampled_from(SrClass),
 )
-def test_whatever_was_found_is_what_can_be_read_back(
-    kit: Any, melanoma: float, threshold: float, mask: Mask, spacing: tuple[float, float] | None
+def test_whatever_was_found_is_what_pydicom_and_highdicom_read_back(
+    kit: Any, melanoma: list[float], threshold: float, mask: Mask, spacing: tuple[float, float] | None, combine: Combine, sr: SrClass
 ) -> None:
     calibrated: dict[str, Any] = {"PixelSpacing": [round(one, 6) for one in spacing], "PixelSpacingCalibrationType": "FIDUCIAL"} if spacing else {}
-    source = kit.Source(rows=9, columns=11, attributes=kit.BASIC | calibrated)
+    attributes = kit.BASIC | calibrated | {"TrackingUID": "1.2.3"}
+    sources = [kit.Source(number=number, rows=9, columns=11, attributes=attributes) for number in range(1, len(melanoma) + 1)]
     point = replace(kit.CLASSIFIER.operating_points[0], threshold=threshold)
-    classifier = replace(kit.CLASSIFIER, operating_points=(point,))
-    case = CaseFindings(
-        runs=(kit.SEGMENTER, classifier),
-        findings=(source.finding("a" * 64, [kit.outlined(mask)]), source.finding("b" * 64, [kit.diagnosis(melanoma)])),
-    )
-    objects = composed(kit, case, source)  # our own check compares every figure
-    first, second, lesion = groups_of(objects)
-    assert first.numbers[0].value == pytest.approx(melanoma, abs=6e-7)
-    assert first.numbers[1].value == pytest.approx(threshold, abs=6e-7)
-    assert second.numbers[0].value == pytest.approx(1 - melanoma, abs=6e-7)
-    pixels = int(np.count_nonzero(mask))
+    classifier = replace(kit.CLASSIFIER, operating_points=(point,), lesion_rules=(LesionRule(output="diagnosis", combine=combine),))
+    findings = [
+        finding
+        for source, value in zip(sources, melanoma, strict=True)
+        for finding in (source.finding("a" * 64, [kit.outlined(mask)]), source.finding("b" * 64, [kit.diagnosis(value)]))
+    ]
+    case = CaseFindings(runs=(kit.SEGMENTER, classifier), findings=tuple(findings))
+    objects = composed(kit, case, *sources, edition=kit.edition(sr=sr))  # our own check compares every figure
+    groups = groups_of(objects)
+    together = sum(melanoma) / len(melanoma) if combine is Combine.MEAN else max(melanoma)
+    expected = [together, *melanoma] if len(melanoma) > 1 else melanoma
+    called = [one for one in groups if one.finding == ("372244006", "SCT")]
+    assert [one.numbers[0].value for one in called] == pytest.approx(expected, abs=1.1e-6)
+    assert [one.numbers[1].value for one in called] == pytest.approx([threshold] * len(called), abs=6e-7)
+    area = groups[-1].number("area")
     factor = calibrated["PixelSpacing"][0] * calibrated["PixelSpacing"][1] if spacing else 1.0
-    assert lesion.numbers[0].value == pytest.approx(pixels * factor, rel=1e-5)
+    assert area is not None
+    assert area.value == pytest.approx(int(np.count_nonzero(mask)) * factor, rel=1e-5)
+    assert read_by_highdicom(objects) == sorted((one.value, one.unit) for group in groups for one in group.numbers)
+
+
+def read_by_highdicom(objects: tuple[Composed, ...]) -> list[tuple[float, str]]:
+    """Values and units of all figures, as highdicom reads them from the bytes."""
+    content: Any = highdicom.sr.srread(io.BytesIO(next(one.data for one in objects if one.form is Form.REPORT_SR))).content
+    groups = [*content.get_image_measurement_groups(), *content.get_planar_roi_measurement_groups()]
+    return sorted((float(one.value), str(one.unit.value)) for group in groups for one in group.get_measurements())
