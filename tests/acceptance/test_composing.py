@@ -25,6 +25,7 @@ from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.reading import RevisionStory
 from derm_pacs.ledger.tables import Patient
 from derm_pacs.pipeline import editions
+from derm_pacs.results.compose import compose
 from derm_pacs.spool.segment import file_name
 from tests.acceptance import studies
 from tests.acceptance.peers import CAPTURE, SR_2D, Pacs, RecordSystem
@@ -64,10 +65,9 @@ def damaged(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
 def with_changed(change: Callable[[pydicom.Dataset], None]) -> Callable[[Way, pytest.MonkeyPatch], None]:
     def breaks(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
         del way
-        composer = editions.compose
 
         def wrong(*given: Any) -> tuple[Composed, ...]:
-            *others, last = composer(*given)
+            *others, last = compose(*given)
             return (*others, rewritten(last, change))
 
         monkeypatch.setattr(editions, "compose", wrong)

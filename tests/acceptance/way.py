@@ -169,16 +169,16 @@ class Way:
         self.file()
         assert self.close() >= 1
 
-    def step(self, *, only: Task | None = None) -> Task | None:
-        """Run the next job that is due; returns its task, None where none is."""
+    def step(self, *, nth: int = 0) -> Task | None:
+        """Run the next job that is due, or the one `nth` behind it; returns its task, None where none is."""
         def take(tx: Session) -> tuple[str, int] | None:
             row = tx.execute(
                 text(
                     "DELETE FROM procrastinate_jobs WHERE id = (SELECT id FROM procrastinate_jobs WHERE status = 'todo' "
-                    "AND (scheduled_at IS NULL OR scheduled_at <= :now) AND task_name = coalesce(:only, task_name) "
-                    "ORDER BY id LIMIT 1) RETURNING task_name, (args->>'subject')::int"
+                    "AND (scheduled_at IS NULL OR scheduled_at <= :now) ORDER BY id LIMIT 1 OFFSET :nth) "
+                    "RETURNING task_name, (args->>'subject')::int"
                 ),
-                {"now": self.clock(), "only": only},
+                {"now": self.clock(), "nth": nth},
             ).one_or_none()
             return (str(row[0]), int(row[1])) if row is not None else None
 
