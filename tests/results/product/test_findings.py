@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ from tests.results.product.readers import CODES
 from tests.results.product.sources import COLUMNS, ROWS
 from tests.results.product.told import CLASSIFIER, SEGMENTER, Said, case, probabilities, region
 
+pytestmark = pytest.mark.server
 PHOTOGRAPH = Combination(
     sop_class=SopClass.DERMOSCOPIC, colour=Colour.RGB, compression=Compression.NONE, spacing=Spacing.CALIBRATED,
     frames=Frames.ONE, name=Name.PLAIN, type2=Type2.FILLED, site=Site.NAMED, told=Told.EVERYTHING, answer=Answer.USUAL,

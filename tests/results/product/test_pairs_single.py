@@ -7,6 +7,7 @@ from tests.results.product.judgement import faults
 from tests.results.product.judges import Tools
 from tests.results.product.told import case
 
+pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore::UserWarning:pydicom")]
 HERE = [one for one in all_pairs() if one.sop_class in SINGLE_FRAME]
 
 
