@@ -89,7 +89,7 @@ def document_faults(
         listed = list(_listed(dataset, keyword))
         if sorted(uid for _, uid in listed) != sorted(expected):
             yield f"{keyword} does not list what the document refers to"
-        elif any(known[uid].study_uid != study for study, uid in listed):
+        elif any(uid not in known or known[uid].study_uid != study for study, uid in listed):
             yield f"{keyword} names another study"
     before = sorted(reference.sop_instance_uid for reference in naming.predecessors(one.form))
     if sorted(uid for _, uid in _listed(dataset, "PredecessorDocumentsSequence")) != before:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom import Dataset
 
-from derm_pacs.domain.composed import Composed
+from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.edition import SrClass
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings
 from derm_pacs.domain.reasons import RESULT_INVALID
@@ -132,3 +135,56 @@ def test_bytes_that_are_not_those_announced_are_found(kit: Any, whole: Any) -> N
         kit.checked([replace(objects[0], sha256="0" * 64), *objects[1:]], case, source)
     with pytest.raises(Defect, match="announced"):
         kit.checked([replace(objects[0], series_instance_uid="1.2"), *objects[1:]], case, source)
+
+
+def test_objects_in_another_order_than_that_of_sending_are_found(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
+    with pytest.raises(Defect, match="not in the order of sending"):
+        kit.checked(objects[::-1], case, source)
+
+
+def test_a_form_that_the_edition_does_not_have_and_one_that_it_lacks_are_found(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
+    with pytest.raises(Defect, match="a form that the edition does not have"):
+        kit.checked(objects, case, source, edition=kit.edition(Form.OVERLAY_SR, Form.REPORT_SR))
+    with pytest.raises(Defect, match="not exactly one report_sr"):
+        kit.checked(objects[:2], case, source)
+
+
+def test_one_object_twice_is_found(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
+    with pytest.raises(Defect, match="one SOP Instance UID"):
+        kit.checked([objects[0], *objects], case, source)
+
+
+def test_objects_of_another_class_than_the_editions_are_found(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
+    with pytest.raises(Defect, match="SOP class is not that of the form"):
+        kit.checked(objects, case, source, edition=kit.edition(sr=SrClass.COMPREHENSIVE))
+
+
+def test_objects_of_two_studies_are_never_taken_for_one_another(kit: Any, whole: Any) -> None:
+    objects, case, source = whole
+    other = kit.Source(study="1.2.826.0.1.3680043.10.999.2", attributes=kit.BASIC | {"PatientID": "P-2"})
+    theirs = kit.composed(kit.whole_case([other]), other)
+    for number in range(len(objects)):
+        mixed = [theirs[number] if each == number else one for each, one in enumerate(objects)]
+        with pytest.raises(Defect, match="no source image"):
+            kit.checked(mixed, case, source)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(orders=st.permutations(range(6)), whose=st.lists(st.booleans(), min_size=6, max_size=6))
+def test_two_patients_images_in_any_order_make_no_result(kit: Any, orders: list[int], whose: list[bool]) -> None:
+    """Images of one study that name two patients, or of two studies, are told as nothing, in whatever order they came."""
+    sources = [
+        kit.Source(number=number + 1, rows=8, columns=9, attributes=kit.BASIC | ({"PatientID": "P-2"} if theirs else {}))
+        for number, theirs in enumerate(whose)
+    ]
+    case = kit.whole_case([sources[one] for one in orders])
+    objects = kit.composed(case, *sources)
+    if len(set(whose)) == 1:
+        kit.checked(objects, case, *sources)
+    else:
+        with pytest.raises(Defect, match="PatientID is not the source's"):
+            kit.checked(objects, case, *sources)

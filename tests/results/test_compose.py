@@ -15,10 +15,12 @@ import pytest
 from pydicom import Dataset
 
 from derm_pacs.domain.composed import Composed, Form, Reference
+from derm_pacs.domain.edition import SegKind, SrClass
 from derm_pacs.domain.errors import Defect
-from derm_pacs.domain.findings import CaseFindings, Grade, Refusal, RunRole
+from derm_pacs.domain.findings import CaseFindings, Combine, Grade, LesionRule, Refusal, RunRole
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.marks import IMPLEMENTATION_CLASS_UID, MANUFACTURER, PURPOSE
+from derm_pacs.domain.visits import Grouping
 from derm_pacs.results.check import check
 from derm_pacs.results.compose import compose
 from derm_pacs.results.unheard import unheard
@@ -260,6 +262,52 @@ def test_a_later_revision_names_the_earlier_reports_each_its_own(kit: Any) -> No
         named = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
         assert [item.ReferencedSOPInstanceUID for item in named] == [one.sop_instance_uid for one in first if one.form is form]
         assert document.SeriesNumber > 9100
+
+
+def test_a_predecessor_of_another_class_is_not_named(kit: Any) -> None:
+    source = kit.Source()
+    report = made(kit, source)[-1]
+    before = Reference(
+        form=report.form, sop_class_uid=report.sop_class_uid, sop_instance_uid=report.sop_instance_uid,
+        series_instance_uid=report.series_instance_uid, study_instance_uid=kit.STUDY,
+    )
+    case, identity = kit.whole_case([source]), kit.identity(revision=2, predecessors=(before,))
+    same, other = (kit.composed(case, source, identity=identity, edition=kit.edition(sr=sr))[-1] for sr in SrClass)
+    assert "PredecessorDocumentsSequence" in read(same)
+    assert "PredecessorDocumentsSequence" not in read(other)
+
+
+def test_objects_on_which_two_editions_do_not_differ_are_the_same_objects_and_others_share_no_uid(kit: Any) -> None:
+    source = kit.Source()
+    case = kit.whole_case([source])
+    usual = {one.form: one for one in kit.composed(case, source)}
+    other = {one.form: one for one in kit.composed(case, source, edition=kit.edition(seg=SegKind.FRACTIONAL))}
+    assert usual[Form.OVERLAY_SR] == other[Form.OVERLAY_SR]
+    for form in (Form.SEG, Form.REPORT_SR):
+        assert usual[form].sop_instance_uid != other[form].sop_instance_uid
+        assert usual[form].series_instance_uid != other[form].series_instance_uid
+
+
+@pytest.mark.parametrize("forms", [[Form.REPORT_SR], [Form.PICTURE], [Form.OVERLAY_SR, Form.PDF], [Form.MESSAGE], list(Form)], ids=str)
+def test_an_edition_has_exactly_its_forms_in_the_order_of_sending(kit: Any, forms: list[Form]) -> None:
+    source = kit.Source()
+    case = kit.whole_case([source])
+    objects = kit.composed(case, source, edition=kit.edition(*forms))
+    kit.checked(objects, case, source, edition=kit.edition(*forms))
+    assert [one.form for one in objects] == sorted(forms, key=list(Form).index)
+
+
+@pytest.mark.parametrize("change", [
+    {"unreadable": ("1.2.99",)}, {"grouping": Grouping.SITE},
+    {"runs": (LesionRule(output="diagnosis", combine=Combine.MEAN),)},
+], ids=lambda change: next(iter(change)))  # fmt: skip
+def test_what_else_is_told_of_a_case_changes_every_uid_too(kit: Any, change: dict[str, Any]) -> None:
+    source = kit.Source(attributes=kit.BASIC | kit.skin_of_back())
+    case = kit.whole_case([source])
+    if "runs" in change:
+        change = {"runs": (kit.SEGMENTER, replace(kit.CLASSIFIER, lesion_rules=change["runs"]))}
+    before, after = made(kit, source), made(kit, source, case=replace(case, **change))
+    assert not {one.sop_instance_uid for one in before} & {one.sop_instance_uid for one in after}
 
 
 def test_a_case_in_which_nothing_was_analysed_is_a_report_alone(kit: Any) -> None:

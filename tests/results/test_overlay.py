@@ -9,6 +9,7 @@ import pydicom
 from pydicom import Dataset
 
 from derm_pacs.domain.composed import Composed, Form
+from derm_pacs.domain.edition import SrClass
 from derm_pacs.domain.findings import CaseFindings, Classification, ClassProbability
 from derm_pacs.results import readback
 from derm_pacs.results.compose import compose
@@ -127,3 +128,12 @@ def test_skin_is_not_outlined(kit: Any) -> None:
     only_skin = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [skin]),))
     forms = [one.form for one in compose(only_skin, {source.uid: source.part10}, kit.identity(), kit.edition(), {})]
     assert forms == [Form.SEG, Form.REPORT_SR]
+
+
+def test_both_classes_of_overlay_hold_one_content_tree_and_no_reference_to_a_seg(kit: Any) -> None:
+    source = kit.Source()
+    case = kit.whole_case([source])
+    made = [kit.composed(case, source, edition=kit.edition(Form.OVERLAY_SR, sr=sr)) for sr in SrClass]
+    first, second = (pydicom.dcmread(io.BytesIO(one.data)) for (one,) in made)
+    assert str(first.ContentSequence) == str(second.ContentSequence)
+    assert (first.SOPClassUID, second.SOPClassUID) == ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
