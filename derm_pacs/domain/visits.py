@@ -43,7 +43,7 @@ class LesionVisit:
     study_instance_uid: str
     study_date: date | None
     report: Reference
-    """The report SR of that revision."""
+    """What that revision is named by: its report SR, else its PDF or first picture where no report SR was made."""
     images: tuple[tuple[str, str], ...]
     """(SOP Class UID, SOP Instance UID) of the lesion's images."""
     probabilities: tuple[LesionProbability, ...]
