@@ -23,6 +23,7 @@ from pynetdicom import AE
 from derm_pacs.demonstration.orthanc import Orthanc
 from derm_pacs.domain.case import ENDS, State
 from derm_pacs.domain.errors import Transient
+from derm_pacs.domain.marks import MANUFACTURER
 from derm_pacs.ledger import reading
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.reading import CaseStory
@@ -301,9 +302,9 @@ class Hospital:
             self.orthanc.store(as_bytes(one))
 
     def results(self, study_uid: str) -> list[pydicom.Dataset]:
-        """Return the SRs and SEGs of a study that are in the PACS."""
+        """Return what is in the PACS of a study and says that we made it."""
         found = [pydicom.dcmread(io.BytesIO(data)) for data in self.orthanc.instances(study_uid).values()]
-        return [one for one in found if one.Modality in ("SR", "SEG")]
+        return [one for one in found if any(item.get("Manufacturer") == MANUFACTURER for item in one.get("ContributingEquipmentSequence", []))]
 
 
 def as_bytes(dataset: pydicom.Dataset) -> bytes:

@@ -61,8 +61,7 @@ def test_an_image_that_cannot_be_analysed_ends_rejected_with_a_report_that_says_
     story = hospital.wait_for_end(study)
     assert story.revisions[0].state is State.REJECTED
     assert story.revisions[0].reason_code in reasons
-    (report,) = hospital.results(study)
-    assert report.Modality == "SR"
+    (report,) = [one for one in hospital.results(study) if one.Modality == "SR"]
     assert "not analysed" in str(report).lower()
     assert_goes_on(hospital)
 
@@ -190,45 +189,44 @@ def stoppable(empty_folder: Path) -> Iterator[EmbeddedPostgres]:
     server.stop()
 
 
-def test_with_the_database_stopped_receiving_goes_on_and_filing_catches_up(
-    empty_folder: Path, stoppable: EmbeddedPostgres
-) -> None:
-    hospital = Hospital(empty_folder, studies.bundles(REPOSITORY), database=f'url = "{stoppable.url}"')
-    hospital.orthanc.start()
-    hospital.write_settings()
+@pytest.fixture
+def outside(empty_folder: Path, stoppable: EmbeddedPostgres) -> Iterator[Hospital]:
+    """A hospital on that server, migrated; its service is not started yet."""
+    made = Hospital(empty_folder, studies.bundles(REPOSITORY), database=f'url = "{stoppable.url}"')
+    made.orthanc.start()
+    made.write_settings()
     try:
-        assert hospital.cli("migrate").returncode == 0
-        hospital.start()
-        hospital.install_bundles()
-        stoppable.stop()
-        images = [studies.drawn(studies.new_study(), seed=seed) for seed in (1, 2)]
-        assert hospital.send(images) == [0, 0]
-        stoppable.start()
-        for image in images:
-            story = hospital.wait_for_end(str(image.StudyInstanceUID), within=240)
-            assert story.revisions[0].state is State.CONFIRMED
+        assert made.cli("migrate").returncode == 0
+        yield made
     finally:
-        hospital.close()
+        made.close()
+
+
+def test_with_the_database_stopped_receiving_goes_on_and_filing_catches_up(
+    outside: Hospital, stoppable: EmbeddedPostgres
+) -> None:
+    outside.start()
+    outside.install_bundles()
+    stoppable.stop()
+    images = [studies.drawn(studies.new_study(), seed=seed) for seed in (1, 2)]
+    assert outside.send(images) == [0, 0]
+    stoppable.start()
+    for image in images:
+        story = outside.wait_for_end(str(image.StudyInstanceUID), within=240)
+        assert story.revisions[0].state is State.CONFIRMED
 
 
 def test_the_listener_does_not_wait_for_a_database_that_is_away_at_the_start(
-    empty_folder: Path, stoppable: EmbeddedPostgres
+    outside: Hospital, stoppable: EmbeddedPostgres
 ) -> None:
-    hospital = Hospital(empty_folder, studies.bundles(REPOSITORY), database=f'url = "{stoppable.url}"')
-    hospital.orthanc.start()
-    hospital.write_settings()
-    try:
-        assert hospital.cli("migrate").returncode == 0
-        hospital.install_bundles()
-        stoppable.stop()
-        hospital.start(first="listener-0")
-        image = studies.drawn(studies.new_study())
-        assert hospital.send([image]) == [0]
-        stoppable.start()
-        story = hospital.wait_for_end(str(image.StudyInstanceUID), within=240)
-        assert story.revisions[0].state is State.CONFIRMED
-    finally:
-        hospital.close()
+    outside.install_bundles()
+    stoppable.stop()
+    outside.start(first="listener-0")
+    image = studies.drawn(studies.new_study())
+    assert outside.send([image]) == [0]
+    stoppable.start()
+    story = outside.wait_for_end(str(image.StudyInstanceUID), within=240)
+    assert story.revisions[0].state is State.CONFIRMED
 
 
 @pytest.fixture
@@ -263,32 +261,25 @@ def test_a_full_disk_is_answered_with_a700_before_it_is_full(empty_folder: Path,
 
 
 def test_a_ledger_that_is_lost_is_filed_again_from_the_spool_with_the_same_uids(
-    empty_folder: Path, stoppable: EmbeddedPostgres
+    outside: Hospital, stoppable: EmbeddedPostgres
 ) -> None:
     """The late image makes two revisions; both come back, with the same results."""
-    hospital = Hospital(empty_folder, studies.bundles(REPOSITORY), database=f'url = "{stoppable.url}"')
-    hospital.orthanc.start()
-    hospital.write_settings()
-    try:
-        assert hospital.cli("migrate").returncode == 0
-        hospital.start()
-        hospital.install_bundles()
-        study = studies.new_study()
-        hospital.send([studies.drawn(study, seed=1)])
-        hospital.wait_for_end(study)
-        hospital.send([studies.drawn(study, seed=2, series=2)])
-        hospital.wait_for_end(study, revision=2)
-        before = wait_for("both revisions have ended", lambda: settled(hospital, study))
-        hospital.stop()
-        drop_ledger(stoppable)
-        assert hospital.cli("migrate").returncode == 0
-        hospital.start()
-        hospital.install_bundles()
-        wait_for("the first revision waits for its bundles, or is on its way", lambda: retried(hospital, study), within=120)
-        after = wait_for("both revisions have ended again", lambda: settled(hospital, study), within=180)
-        assert after == before
-    finally:
-        hospital.close()
+    outside.start()
+    outside.install_bundles()
+    study = studies.new_study()
+    outside.send([studies.drawn(study, seed=1)])
+    outside.wait_for_end(study)
+    outside.send([studies.drawn(study, seed=2, series=2)])
+    outside.wait_for_end(study, revision=2)
+    before = wait_for("both revisions have ended", lambda: settled(outside, study))
+    outside.stop()
+    drop_ledger(stoppable)
+    assert outside.cli("migrate").returncode == 0
+    outside.start()
+    outside.install_bundles()
+    wait_for("the first revision waits for its bundles, or is on its way", lambda: retried(outside, study), within=120)
+    after = wait_for("both revisions have ended again", lambda: settled(outside, study), within=180)
+    assert after == before
 
 
 Named = Sequence[tuple[int, str | None, tuple[tuple[str, str], ...]]]
