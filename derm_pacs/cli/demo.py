@@ -10,6 +10,7 @@ from rich.console import Console
 
 import derm_pacs
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.demonstration.compare import shortcomings
 from derm_pacs.demonstration.failure import DemonstrationError
 from derm_pacs.demonstration.run import Wanted, demonstrate
 from derm_pacs.samples.wrap import Kind
@@ -48,5 +49,5 @@ def demo(
         accounts = demonstrate(Wanted(out=out.absolute(), bundles=bundles, images=images, kind=kind), console)
     except DemonstrationError as error:
         raise CommandError(ExitCode.FAILED, f"the demonstration did not come to its end: {error}", "mend that and run it again") from error
-    if any(case.shortcomings() for case in accounts):
+    if any(shortcomings(case) for case in accounts):
         raise CommandError(ExitCode.FAILED, "not everything came back as it must", f"see above, and the logs in {out / 'demo'}")

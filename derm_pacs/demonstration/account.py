@@ -1,20 +1,22 @@
 """What came back of a study: the ledger's findings beside the objects that the PACS gives back."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 
-import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import UID
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.codes import code
-from derm_pacs.domain.delivery import DeliveryState
-from derm_pacs.domain.findings import Classification, ClassProbability, Mask, OperatingPoint
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.delivery import DeliveryState, Proof
+from derm_pacs.domain.findings import Classification, ClassProbability, OperatingPoint
 from derm_pacs.domain.operating_point import call
 from derm_pacs.domain.reasons import REASONS
-from derm_pacs.ledger.reading import CaseStory, FindingLine, RunLine
+from derm_pacs.ledger.reading import CaseStory, FindingLine, RevisionStory, RunLine
 from derm_pacs.samples.studies import Study
 
 
@@ -47,7 +49,7 @@ class Area:
     """Of the whole image, 0..1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAccount:
     """What was said of one image."""
 
@@ -58,21 +60,34 @@ class ImageAccount:
     areas: tuple[Area, ...]
     refusals: tuple[str, ...]
     """Why a bundle did not analyse it: sentences."""
-    image: Dataset
-    """The image itself, as the PACS gives it back."""
-    mask: Mask | None
-    """Union of what the SEGs that came back mark in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is read of the file is kept beside
 class ResultAccount:
-    """One result object."""
+    """One result object that the PACS was to get."""
 
-    form: str
+    form: Form
     sop_class_uid: str
     sop_instance_uid: str
     file: bytes | None
     """As the PACS gives it back; None where it does not have it."""
+
+    @cached_property
+    def document(self) -> Dataset | None:
+        """The object, None where the PACS does not have it."""
+        return None if self.file is None else dcmread(BytesIO(self.file))
+
+    @property
+    def series(self) -> str:
+        """Description of its series, by which a person finds it in a viewer."""
+        return "" if self.document is None else str(self.document.get("SeriesDescription", ""))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What a picture says, line by line."""
+        if self.document is None or self.form is not Form.PICTURE:
+            return ()
+        return tuple(str(self.document.get("ImageComments", "")).splitlines())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,52 +99,74 @@ class CaseAccount:
     state: State
     reason: str
     """Code and sentence, empty where the case went the straight way."""
-    committed: bool
-    """Whether every destination has proven that it keeps the results."""
+    proof: tuple[Proof, ...]
+    """How each destination has shown that it has everything; empty unless every one has."""
+    left_out: tuple[str, ...]
+    """What a destination was to get and does not take, in words."""
     images: tuple[ImageAccount, ...]
     results: tuple[ResultAccount, ...]
+    holds: Mapping[str, int]
+    """What the PACS has of the study: objects by the name of their SOP class."""
 
-    def shortcomings(self) -> tuple[str, ...]:
-        """Say what of this case is not as it must be, in sentences; nothing where all is well."""
-        wrong = [f"{one.form} {one.sop_instance_uid} is not in the PACS" for one in self.results if one.file is None]
-        if self.study.expected is not None and self.state is not self.study.expected:
-            wrong.append(f"the case is {self.state} and not {self.study.expected}: {self.reason or 'no reason'}")
-        elif self.state is State.HELD:
-            wrong.append(f"the case is held: {self.reason}")
-        return tuple(wrong)
+    @property
+    def pictures(self) -> tuple[ResultAccount, ...]:
+        """The pictures that came back."""
+        return tuple(one for one in self.results if one.form is Form.PICTURE and one.file is not None)
+
+    @property
+    def since(self) -> tuple[str, ...]:
+        """What the pictures say of the change since an earlier visit, with the line that names the visit; else empty."""
+        return tuple(line for one in self.pictures for line in _since(one.words))
 
 
 def account(study: Study, story: CaseStory, stored: Mapping[str, bytes]) -> CaseAccount:
     """Put together what the ledger says of a case and what the PACS has of its study (files by SOP Instance UID)."""
     revision = story.revisions[-1]
-    results = tuple(
-        ResultAccount(
-            form=one.form, sop_class_uid=one.sop_class_uid, sop_instance_uid=one.sop_instance_uid,
-            file=stored.get(one.sop_instance_uid),
-        )
-        for one in revision.results
-    )  # fmt: skip
-    segs = [
-        dcmread(BytesIO(one.file)) for one in results if one.file is not None and one.sop_class_uid == SegmentationStorage
-    ]
-    sent = [dcmread(BytesIO(data)) for data in study.files]
-    ours = {one.sop_instance_uid for one in results}
+    proven = all(one.state is DeliveryState.PROVEN for one in revision.deliveries)
     return CaseAccount(
         study=study,
         case_id=story.case_id,
         state=revision.state,
         reason=_sentence(revision.reason_code, revision.reason_detail),
-        committed=bool(revision.deliveries) and all(one.state is DeliveryState.PROVEN for one in revision.deliveries),
-        images=tuple(
-            _image(dcmread(BytesIO(stored[ds.SOPInstanceUID])), revision.runs, segs)
-            for ds in sent
-            if ds.SOPInstanceUID in stored and ds.SOPInstanceUID not in ours
-        ),
-        results=results,
+        proof=tuple(one.proof for one in revision.deliveries if one.proof is not None) if proven else (),
+        left_out=tuple(f"{form} by {one.destination}" for one in revision.deliveries for form in one.left_out),
+        images=tuple(_image(dcmread(BytesIO(data), stop_before_pixels=True), revision.runs) for data in study.files),
+        results=_results(revision, stored),
+        holds=_holds(stored),
     )
 
 
-def _image(image: Dataset, runs: Sequence[RunLine], segs: Sequence[Dataset]) -> ImageAccount:
+def _results(revision: RevisionStory, stored: Mapping[str, bytes]) -> tuple[ResultAccount, ...]:
+    """Return the objects of the editions that the destinations get; another may have been composed before they were asked."""
+    got = {one.edition for one in revision.deliveries}
+    return tuple(
+        ResultAccount(
+            form=one.form, sop_class_uid=one.sop_class_uid, sop_instance_uid=one.sop_instance_uid,
+            file=stored.get(one.sop_instance_uid),
+        )
+        for one in revision.results
+        if got & set(one.editions)
+    )  # fmt: skip
+
+
+def _holds(stored: Mapping[str, bytes]) -> Mapping[str, int]:
+    headers = (dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=["SOPClassUID"]) for data in stored.values())
+    return Counter(_name(UID(one.SOPClassUID)) for one in headers)
+
+
+def _since(words: Sequence[str]) -> Sequence[str]:
+    start = next((number for number, line in enumerate(words) if line.startswith("Since the visit of")), None)
+    if start is None:
+        return ()
+    end = next((number for number, line in enumerate(words) if line == "Algorithms"), len(words))
+    return words[start:end]
+
+
+def _name(sop_class: UID) -> str:
+    return sop_class.name.removesuffix(" Storage")
+
+
+def _image(image: Dataset, runs: Sequence[RunLine]) -> ImageAccount:
     uid = str(image.SOPInstanceUID)
     calls: list[Call] = []
     areas: list[Area] = []
@@ -144,9 +181,8 @@ def _image(image: Dataset, runs: Sequence[RunLine], segs: Sequence[Dataset]) -> 
                 case "refusal":
                     refusals.append(f"{run.bundle.name}: {_sentence(finding.data['reason'], finding.data['detail'])}")
     return ImageAccount(
-        sop_instance_uid=uid, kind=image.SOPClassUID.name.removesuffix(" Storage"), calls=tuple(calls), areas=tuple(areas),
-        refusals=tuple(refusals), image=image, mask=mask_of(image, segs),
-    )  # fmt: skip
+        sop_instance_uid=uid, kind=_name(image.SOPClassUID), calls=tuple(calls), areas=tuple(areas), refusals=tuple(refusals)
+    )
 
 
 def _call(run: RunLine, finding: FindingLine, point: OperatingPoint) -> Call:
@@ -169,25 +205,6 @@ def _area(run: RunLine, finding: FindingLine) -> Area:
     return Area(
         bundle=f"{run.bundle.name} {run.bundle.version}", pixels=data["pixels"], share=data["pixels"] / (data["rows"] * data["columns"])
     )
-
-
-def mask_of(image: Dataset, segs: Sequence[Dataset]) -> Mask | None:
-    """Return what the SEGs mark in the image, None where none of them refers to it."""
-    marked = [
-        np.asarray(seg.pixel_array, dtype=np.bool_).reshape(-1, seg.Rows, seg.Columns)
-        for seg in segs
-        if _source_of(seg) == image.SOPInstanceUID
-    ]
-    return np.asarray(np.concatenate(marked).any(axis=0), dtype=np.bool_) if marked else None
-
-
-def _source_of(seg: Dataset) -> str:
-    """Return the SOP Instance UID that a SEG of ours was made from (Derivation Image, PS3.3 C.7.6.16.2.6)."""
-    for groups in (*seg.get("SharedFunctionalGroupsSequence", ()), *seg.get("PerFrameFunctionalGroupsSequence", ())):
-        for derivation in groups.get("DerivationImageSequence", ()):
-            for source in derivation.get("SourceImageSequence", ()):
-                return str(source.ReferencedSOPInstanceUID)
-    return ""
 
 
 def _sentence(reason_code: str | None, detail: str | None) -> str:

@@ -19,8 +19,12 @@ _POLL_SECONDS = 0.3
 _WAY = (State.RECEIVING, State.QUEUED, State.ANALYSING, State.COMPOSING, State.DELIVERING)
 
 
-def follow(studies: Sequence[Study], database: Database, service: Service, console: Console) -> Mapping[str, reading.CaseLine]:
+def follow(
+    studies: Sequence[Study], database: Database, service: Service, console: Console, *, first_number: int = 1
+) -> Mapping[str, reading.CaseLine]:
     """Wait until the case of every study has ended and return where each stands, by Study Instance UID.
+
+    The studies are shown under numbers from `first_number` on.
 
     Raises `DemonstrationError` where the service ends or the time is over, naming what is not done.
     """
@@ -32,7 +36,7 @@ def follow(studies: Sequence[Study], database: Database, service: Service, conso
     ) as progress:  # fmt: skip
         shown = {
             one.study_uid: progress.add_task(f"study {number}", total=len(_WAY), state="sent")
-            for number, one in enumerate(studies, start=1)
+            for number, one in enumerate(studies, start=first_number)
         }
         seen: dict[str, reading.CaseLine] = {}
         while time.monotonic() < last:
@@ -44,7 +48,7 @@ def follow(studies: Sequence[Study], database: Database, service: Service, conso
             if len(seen) == len(shown) and all(line.state in ENDS for line in seen.values()):
                 return seen
             time.sleep(_POLL_SECONDS)
-    waiting = [f"study {number} {seen[one.study_uid].state if one.study_uid in seen else 'not filed'}" for number, one in enumerate(studies, start=1)]
+    waiting = [f"study {number} {seen[one.study_uid].state if one.study_uid in seen else 'not filed'}" for number, one in enumerate(studies, start=first_number)]
     raise DemonstrationError(f"not all cases ended within {limit:.0f} s: {', '.join(waiting)}; the service's log is {service.log}")
 
 

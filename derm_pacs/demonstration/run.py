@@ -8,22 +8,24 @@ import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pydicom.uid import DermoscopicPhotographyImageStorage, VLPhotographicImageStorage
 from rich.console import Console
 
-from derm_pacs.demonstration import own_pictures, picture, send, tell
+from derm_pacs.demonstration import files, own_pictures, send, tell
 from derm_pacs.demonstration.account import CaseAccount, account
 from derm_pacs.demonstration.failure import DemonstrationError
 from derm_pacs.demonstration.follow import follow
 from derm_pacs.demonstration.orthanc import Orthanc, OrthancError
 from derm_pacs.demonstration.relay import LOOPBACK
 from derm_pacs.demonstration.service import ACTOR, Service, data_folder
+from derm_pacs.domain.composed import Form
 from derm_pacs.ledger import reading
 from derm_pacs.ledger.database import Database
+from derm_pacs.ledger.reading import CaseLine
 from derm_pacs.operations.postgres import ledger_url
 from derm_pacs.samples.studies import SAMPLES, Study, make
 from derm_pacs.samples.wrap import Kind
@@ -49,6 +51,8 @@ _CLASSES: Mapping[Kind, str] = {
     Kind.DERMOSCOPIC: str(DermoscopicPhotographyImageStorage),
     Kind.CLINICAL: str(VLPhotographicImageStorage),
 }
+_RESULTS = (Form.REPORT_SR, Form.OVERLAY_SR, Form.SEG, Form.PICTURE, Form.PRESENTATION)
+"""What the PACS is to get: what a destination gets by default, and the presentation state."""
 _PACS, _PACS_AE, _OUR_NAME = "pacs", "ORTHANC", "dermpacs"
 
 
@@ -81,22 +85,25 @@ def demonstrate(wanted: Wanted, console: Console) -> tuple[CaseAccount, ...]:
         modalities={_OUR_NAME: (settings.listener.ae_title, settings.listener.port)},
     )  # fmt: skip
     config = folder / "derm-pacs.toml"
+    ended: dict[str, CaseLine] = {}
     try:
         with pacs, Service(settings, config, folder / "service.log") as service:
             tell.pacs_runs(console, pacs)
             service.wait_until_ready(lambda: pacs.echo(_OUR_NAME))
             console.print(f"derm-pacs runs as {settings.listener.ae_title} on {LOOPBACK}:{settings.listener.port}, ledger on its own PostgreSQL")
             _put_bundles_in_force(service, wanted, console)
-            for one in studies:
-                send.send(one.files, host=LOOPBACK, port=pacs.dicom_port, ae_title=_PACS_AE)
-                pacs.send_study(one.study_uid, _OUR_NAME)
-            console.print(f"{len(studies)} studies stored in the PACS, and sent by it to derm-pacs:")
-            accounts = _wait(studies, settings, service, pacs, console)
+            for wave in _waves(studies):
+                _send(wave, pacs, console)
+                with closing(Database(ledger_url(settings))) as database:
+                    ended |= follow(wave, database, service, console, first_number=len(ended) + 1)
+            accounts = _accounts(studies, ended, settings, pacs)
+            printed = _print(accounts, service, folder)
+            (folder / "probe.txt").write_text(service.command("pacs", "probe", _PACS), encoding="utf-8")
     except OrthancError as error:
         raise DemonstrationError(str(error)) from error
-    written = _write(wanted.out, accounts, isolated=pacs.isolated)
+    written = files.write(wanted.out, accounts, isolated=pacs.isolated)
     tell.what_came_back(console, accounts)
-    tell.how_to_go_on(console, wanted.out, config, written)
+    tell.how_to_go_on(console, wanted.out, config, written, printed)
     return accounts
 
 
@@ -158,7 +165,7 @@ def _settings(data: Path, wanted: Wanted) -> Settings:
         spool=SpoolSettings(disk_reserve_megabytes=256),
         study=StudySettings(quiet_seconds=QUIET_SECONDS),
         peers=(Peer(name=_PACS, ae_title=_PACS_AE, host=LOOPBACK, port=theirs, may_send=True),),
-        destinations=(DestinationSettings(name=_PACS, peer=_PACS),),
+        destinations=(DestinationSettings(name=_PACS, peer=_PACS, results=_RESULTS),),
         routes=_routes(wanted),
     )
 
@@ -173,68 +180,35 @@ def _put_bundles_in_force(service: Service, wanted: Wanted, console: Console) ->
         service.command("bundles", "activate", name, version, *who)
 
 
-def _wait(
-    studies: Sequence[Study], settings: Settings, service: Service, pacs: Orthanc, console: Console
+def _waves(studies: Sequence[Study]) -> tuple[tuple[Study, ...], ...]:
+    """Return the studies in the order of sending: later visits when the earlier ones have their results."""
+    first = tuple(one for one in studies if not one.later_visit)
+    later = tuple(one for one in studies if one.later_visit)
+    return tuple(wave for wave in (first, later) if wave)
+
+
+def _send(wave: Sequence[Study], pacs: Orthanc, console: Console) -> None:
+    for one in wave:
+        send.send(one.files, host=LOOPBACK, port=pacs.dicom_port, ae_title=_PACS_AE)
+        pacs.send_study(one.study_uid, _OUR_NAME)
+    what = "study of a later visit" if wave[0].later_visit else "study" if len(wave) == 1 else "studies"
+    console.print(f"{len(wave)} {what} stored in the PACS, and sent by it to derm-pacs:")
+
+
+def _accounts(
+    studies: Sequence[Study], ended: Mapping[str, CaseLine], settings: Settings, pacs: Orthanc
 ) -> tuple[CaseAccount, ...]:
     with closing(Database(ledger_url(settings))) as database:
-        ended = follow(studies, database, service, console)
         stories = database.transaction(lambda tx: {uid: reading.story(tx, line.case_id) for uid, line in ended.items()})
     return tuple(account(one, stories[one.study_uid], pacs.instances(one.study_uid)) for one in studies)
 
 
-def _write(out: Path, accounts: Sequence[CaseAccount], *, isolated: bool) -> tuple[Path, ...]:
-    """Write demo.json, the pictures and the result objects; returns the pictures."""
-    pictures: list[Path] = []
-    rows = []
-    for number, case in enumerate(accounts, start=1):
-        images = []
-        for index, image in enumerate(case.images, start=1):
-            file = out / "demo" / "pictures" / f"study-{number}-image-{index}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            picture.picture(image, synthetic=case.study.synthetic).save(file)
-            pictures.append(file)
-            images.append({
-                "sop_instance_uid": image.sop_instance_uid,
-                "kind": image.kind,
-                "calls": [asdict(one) | {"is_positive": one.is_positive} for one in image.calls],
-                "areas": [asdict(one) for one in image.areas],
-                "not_analysed": list(image.refusals),
-                "picture": str(file.relative_to(out)),
-            })  # fmt: skip
-        rows.append(_row(case, out / "demo" / "dicom" / f"study-{number}", out) | {"images": images})
-    summary = {
-        "notice": picture.NOTICE,
-        "pacs_in_its_own_network_namespace": isolated,
-        "cases": rows,
-    }
-    (out / "demo.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return tuple(pictures)
-
-
-def _row(case: CaseAccount, folder: Path, out: Path) -> dict[str, object]:
-    results = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(case.study.files, start=1):
-        (folder / f"image-{number}.dcm").write_bytes(data)
-    for number, one in enumerate(case.results, start=1):
-        file = folder / f"{one.form}-{number}.dcm"
-        if one.file is not None:
-            file.write_bytes(one.file)
-        results.append({
-            "form": one.form,
-            "sop_class_uid": one.sop_class_uid,
-            "sop_instance_uid": one.sop_instance_uid,
-            "fetched_back_from_the_pacs": one.file is not None,
-            "file": str(file.relative_to(out)) if one.file is not None else None,
-        })  # fmt: skip
-    return {
-        "title": case.study.title,
-        "synthetic": case.study.synthetic,
-        "study_instance_uid": case.study.study_uid,
-        "case": case.case_id,
-        "state": case.state,
-        "reason": case.reason,
-        "committed": case.committed,
-        "results": results,
-        "shortcomings": list(case.shortcomings()),
-    }
+def _print(accounts: Sequence[CaseAccount], service: Service, folder: Path) -> Path | None:
+    """Have the report of one study printed, of a later visit where there is one; returns the file."""
+    with_results = sorted((one for one in accounts if one.results), key=lambda one: not one.since)
+    if not with_results:
+        return None
+    file = folder / "report.pdf"
+    case = str(with_results[0].case_id)
+    service.command("cases", "pdf", case, "--out", str(file), "--actor", ACTOR, "--reason", "demonstration")
+    return file

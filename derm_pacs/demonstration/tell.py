@@ -1,14 +1,26 @@
 """What the demonstration prints."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from derm_pacs.demonstration.account import CaseAccount, ImageAccount
+from derm_pacs.demonstration.compare import shortcomings
+from derm_pacs.demonstration.files import Written
+from derm_pacs.demonstration.notice import NOTICE
 from derm_pacs.demonstration.orthanc import Orthanc
-from derm_pacs.demonstration.picture import NOTICE
+from derm_pacs.domain.composed import Form
+from derm_pacs.domain.delivery import Proof
+
+_FORMS = {
+    Form.SEG: "SEG", Form.OVERLAY_SR: "overlay SR", Form.REPORT_SR: "report SR", Form.PICTURE: "picture",
+    Form.PRESENTATION: "presentation state", Form.PDF: "PDF",
+}  # fmt: skip
+_PROOFS = {Proof.COMMITMENT: "committed by the PACS", Proof.QUERY: "listed by the PACS when it was asked"}
 
 
 def pacs_runs(console: Console, pacs: Orthanc) -> None:
@@ -24,29 +36,47 @@ def pacs_runs(console: Console, pacs: Orthanc) -> None:
 
 
 def what_came_back(console: Console, accounts: Sequence[CaseAccount]) -> None:
-    """Print each case: what was said of its images, and the objects that came back."""
+    """Print each case: what was said of its images, and the objects that came back; then what the PACS holds."""
     console.rule("What came back")
     for number, case in enumerate(accounts, start=1):
         for line in case_lines(number, case):
             console.print(line, soft_wrap=True, highlight=False)
+    console.print()
+    console.print(holdings(accounts))
 
 
 def case_lines(number: int, case: CaseAccount) -> list[str]:
     """Return the lines about one case, with Rich's markup."""
-    committed = "committed by the PACS" if case.committed else "nothing to commit" if not case.results else "not committed"
-    lines = [f"\n[bold]{number}  {escape(case.study.title)}[/bold]", f"   case {case.case_id}: [bold]{case.state}[/bold], {committed}"]
+    proof = ", ".join(_PROOFS.get(one, one) for one in case.proof)
+    proof = proof or ("nothing to commit" if not case.results else "not proven")
+    lines = [f"\n[bold]{number}  {escape(case.study.title)}[/bold]", f"   case {case.case_id}: [bold]{case.state}[/bold], {proof}"]
     if case.reason:
         lines.append(f"   reason: {escape(case.reason)}")
     for image in case.images:
         lines.append(f"   {image.kind}")
         lines += [f"      {escape(line)}" for line in _said(image)]
+    lines += [f"   {'' if line.startswith('Since') else '   '}{escape(line)}" for line in case.since]
     for result in case.results:
         fetched = "fetched back from the PACS" if result.file is not None else "[bold red]NOT in the PACS[/bold red]"
-        lines.append(f"   {_FORMS.get(result.form, result.form):<10} {result.sop_instance_uid}  {fetched}")
-    return lines + [f"   [bold red]{escape(one)}[/bold red]" for one in case.shortcomings()]
+        lines.append(f"   {_FORMS.get(result.form, result.form):<18} {result.sop_instance_uid}  {fetched}")
+    lines += [f"   left out: {escape(one)}" for one in case.left_out]
+    wrong = shortcomings(case)
+    if case.results and not wrong:
+        lines.append(f"   all {len(case.results)} came back, and SR, SEG and picture say what the ledger says")
+    return lines + [f"   [bold red]{escape(one)}[/bold red]" for one in wrong]
 
 
-_FORMS = {"seg": "SEG", "overlay_sr": "overlay SR", "report_sr": "report SR"}
+def holdings(accounts: Sequence[CaseAccount]) -> Table:
+    """Return what the PACS holds of all studies, and how much of it came from us."""
+    all_of_it: Counter[str] = Counter()
+    for case in accounts:
+        all_of_it.update(case.holds)
+    rows = Table("The PACS holds now", "objects", "studies", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name, count in sorted(all_of_it.items()):
+        rows.add_row(name, str(count), str(sum(name in case.holds for case in accounts)))
+    ours = sum(one.file is not None for case in accounts for one in case.results)
+    rows.add_row("of these from derm-pacs", str(ours), str(sum(bool(case.results) for case in accounts)))
+    return rows
 
 
 def _said(image: ImageAccount) -> list[str]:
@@ -60,12 +90,22 @@ def _said(image: ImageAccount) -> list[str]:
     return said or ["not analysed: no route takes this kind of image"]
 
 
-def how_to_go_on(console: Console, out: Path, config: Path, pictures: Sequence[Path]) -> None:
-    """Say where everything lies and how to run the service for good."""
+def how_to_go_on(console: Console, out: Path, config: Path, written: Written, printed: Path | None) -> None:
+    """Say what each reader opens first, and how to run the service for good."""
+    demo = out / "demo"
     console.print(f"\n[bold]{NOTICE}[/bold]")
-    lines = [
-        f"Look at it:   {out / 'demo' / 'pictures'} ({len(pictures)} pictures with outline and call), {out / 'demo.json'},",
-        f"              {out / 'demo' / 'dicom'} (images, SR and SEG as the PACS gave them back, for any DICOM viewer)",
+    lines = []
+    if written.latest is not None:
+        lines += [
+            f"Clinician:    {written.latest}   what every viewer shows of a lesion",
+            f"              {demo / 'pictures'}   all {len(written.pictures)} pictures; in a viewer: series \"AI picture\"",
+        ]
+    if printed is not None:
+        lines.append(f"              {printed}   the same study as a report to print (derm-pacs cases pdf)")
+    lines += [
+        f"PACS admin:   {demo / 'probe.txt'}   what the PACS takes and would get (derm-pacs pacs probe pacs)",
+        f"              {demo / 'dicom'}   images and results as the PACS gave them back, for any DICOM viewer",
+        f"IT lead:      {out / 'demo.json'}   all of the above, for programs; log: {demo / 'service.log'}",
         f"Go on:        derm-pacs serve --config {config}   runs this service again, on its ledger and bundles, for good;",
         "              your PACS is named in that file under [[peers]]; all settings: deploy/derm-pacs.example.toml",
     ]

@@ -51,6 +51,14 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """A lesion that a device knows again at the next visit."""
+
+    uid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """Whose picture it is, of which study and when; empty text means unknown."""
 
@@ -68,6 +76,10 @@ class Label:
     """Anatomic region."""
     laterality: str = ""
     """L or R where the region is one of a pair."""
+    lesion: Tracked | None = None
+    """The lesion, where the device tracks it."""
+    pixel_millimetres: float | None = None
+    """Side of a pixel at the skin, where that is known."""
     synthetic: bool = False
     """Whether the picture is drawn and not taken."""
 
@@ -209,6 +221,10 @@ def _add_image(ds: Dataset, pixels: Pixels, label: Label) -> None:
         region.CodeValue, region.CodingSchemeDesignator = label.site.value, label.site.scheme
         region.CodeMeaning = label.site.meaning
         ds.AnatomicRegionSequence = [region]
+    if label.pixel_millimetres is not None:
+        ds.PixelSpacing = [label.pixel_millimetres, label.pixel_millimetres]
+        ds.PixelSpacingCalibrationType = "GEOMETRY"  # of the optics: a bare Pixel Spacing would say nothing of the skin
+        ds.PixelSpacingCalibrationDescription = "known distance"
     ds.Rows, ds.Columns = pixels.rows, pixels.columns
     ds.PhotometricInterpretation = pixels.photometric
     ds.SamplesPerPixel = 1 if pixels.photometric == "MONOCHROME2" else 3
@@ -234,3 +250,5 @@ def _add_dermoscopic(ds: Dataset, label: Label) -> None:
     if label.synthetic:
         ds.ImmersionMedia = "ULTRASOUND_GEL"
     ds.OpticalMagnificationFactor = None
+    if label.lesion is not None:
+        ds.TrackingUID, ds.TrackingID = label.lesion.uid, label.lesion.name

@@ -26,6 +26,7 @@ from derm_pacs.demonstration import send
 from derm_pacs.demonstration.failure import DemonstrationError
 from derm_pacs.demonstration.orthanc import Orthanc, program
 from derm_pacs.demonstration.run import Wanted, demonstrate
+from derm_pacs.results.readback import groups
 from derm_pacs.samples.studies import SAMPLES, make
 from derm_pacs.samples.wrap import Kind
 
@@ -138,17 +139,40 @@ class TestTheSampleStudies:
             assert "SYNTHETIC" in str(ds.PatientName)
             assert "SYNTHETIC" in ds.StudyDescription
 
-    def test_every_analysed_study_has_both_srs_segs_of_the_told_areas_and_is_committed(self, samples: Shown) -> None:
+    def test_every_analysed_study_has_all_forms_segs_of_the_told_areas_and_is_committed(self, samples: Shown) -> None:
         confirmed = [case for case in samples.cases if case["state"] == "confirmed"]
-        assert len(confirmed) == 3
+        assert len(confirmed) == 4
         for case in confirmed:
-            assert case["committed"]
-            assert sorted({result["form"] for result in case["results"]}) == ["overlay_sr", "report_sr", "seg"]
+            assert case["proven_by"] == ["commitment"]
+            assert case["left_out"] == []
+            assert sorted({result["form"] for result in case["results"]}) == ["overlay_sr", "picture", "presentation", "report_sr", "seg"]
+            assert sum(case["the_pacs_holds"].values()) == len(case["results"]) + len(case["images"])
             segs = [dcmread(samples.out / one["file"]) for one in case["results"] if one["sop_class_uid"] == SegmentationStorage]
             told = [image["areas"][0]["pixels"] for image in case["images"]]
             assert sorted(int(np.asarray(seg.pixel_array).sum()) for seg in segs) == sorted(told)
             assert min(told) > 0
             assert 0 <= case["images"][0]["calls"][0]["probability"] <= 1
+
+    def test_the_later_visit_says_in_picture_and_report_what_changed_since_the_first(self, samples: Shown) -> None:
+        first, later = samples.cases[0], samples.cases[-1]
+        images = [dcmread(samples.out / "demo" / "dicom" / f"study-{number}" / "image-1.dcm") for number in (1, 6)]
+        assert images[0].PatientID == images[1].PatientID
+        since = "\n".join(later["since_an_earlier_visit"])
+        date = images[0].StudyDate
+        assert since.startswith(f"Since the visit of {date[:4]}-{date[4:6]}-{date[6:]}")
+        assert "mm²" in since
+        assert since in samples.told.stdout.replace("\n      ", "\n").replace("\n   ", "\n")
+        assert later["images"][0]["areas"][0]["pixels"] > first["images"][0]["areas"][0]["pixels"]
+        (report,) = [one for one in later["results"] if one["form"] == "report_sr"]
+        (before,) = [one["sop_instance_uid"] for one in first["results"] if one["form"] == "report_sr"]
+        assert {one.prior for one in groups((samples.out / report["file"]).read_bytes())} >= {before}
+        assert first["since_an_earlier_visit"] == []
+
+    def test_a_report_to_print_lies_beside_and_what_the_pacs_takes_is_written_down(self, samples: Shown) -> None:
+        assert (samples.out / "demo" / "report.pdf").read_bytes().startswith(b"%PDF")
+        probed = (samples.out / "demo" / "probe.txt").read_text()
+        assert "Secondary Capture Image Storage" in probed
+        assert "storage commitment" in probed
 
     def test_the_clinical_photograph_is_outlined_and_not_classified(self, samples: Shown) -> None:
         dermoscopic, clinical = samples.cases[1]["images"]
@@ -159,16 +183,18 @@ class TestTheSampleStudies:
         assert 0.002 < area["share"] < 0.02  # the lesion is drawn over about 0.7 % of that picture
 
     def test_the_blurred_study_is_answered_not_analysed_because_and_the_unrouted_one_is_rejected(self, samples: Shown) -> None:
-        blurred, unrouted = samples.cases[3:]
-        assert [one["form"] for one in blurred["results"]] == ["report_sr"]
+        blurred, unrouted = samples.cases[3:5]
+        assert [one["form"] for one in blurred["results"]] == ["report_sr", "picture"]
         assert all("poor_quality_blur" in why for why in blurred["images"][0]["not_analysed"])
         assert unrouted["results"] == []
         assert unrouted["reason"].startswith("no_route")
 
     def test_pictures_lie_beside_and_the_notice_is_told(self, samples: Shown) -> None:
         assert "not for primary diagnosis" in samples.told.stdout
-        for image in (one for case in samples.cases for one in case["images"]):
-            with Image.open(samples.out / image["picture"]) as shown:
+        analysed = [case for case in samples.cases if case["state"] == "confirmed"]
+        assert [len(case["pictures"]) for case in analysed] == [len(case["images"]) for case in analysed]
+        for file in (one for case in samples.cases for one in case["pictures"]):
+            with Image.open(samples.out / file) as shown:
                 assert shown.height > 500
 
 
@@ -194,4 +220,5 @@ def test_a_persons_own_photographs_come_back_as_sr_and_seg(out: Path, tmp_path: 
     for case in summary["cases"]:
         assert case["state"] == "confirmed"
         assert not case["synthetic"]
+        assert case["pictures"]
         assert case["images"][0]["calls"]

@@ -15,7 +15,7 @@ from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.inference.quality import gate, measure
 from derm_pacs.samples.studies import SAMPLES, Sample, Study, make
 
-pytestmark = pytest.mark.server  # drawing the five studies takes long
+pytestmark = pytest.mark.server  # drawing the studies takes long
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DESCRIPTIONS = sorted((Path(__file__).resolve().parents[2] / "monai_bundles").glob("*/configs/serving.json"))
@@ -55,10 +55,20 @@ def test_the_same_time_gives_the_same_bytes_and_another_time_another_study() -> 
     assert make(quickest, AT.replace(year=2027)).study_uid != study(quickest.name).study_uid
 
 
-def test_no_two_samples_share_a_uid_or_a_patient() -> None:
+def test_no_two_samples_share_a_uid_nor_a_patient_unless_one_is_a_later_visit() -> None:
     found = [ds for sample in SAMPLES for ds in images(sample.name)]
     assert len({ds.SOPInstanceUID for ds in found}) == len(found)
-    assert len({ds.PatientID for ds in found}) == len(SAMPLES)
+    assert len({ds.StudyInstanceUID for ds in found}) == len(SAMPLES)
+    assert len({ds.PatientID for ds in found}) == len([one for one in SAMPLES if not one.follows])
+
+
+def test_a_later_visit_shows_the_same_lesion_of_the_same_patient_a_month_later() -> None:
+    (later,) = (one for one in SAMPLES if one.follows)
+    (before,), (now,) = images(later.follows), images(later.name)
+    assert (now.PatientID, now.TrackingUID, now.PixelSpacing) == (before.PatientID, before.TrackingUID, before.PixelSpacing)
+    assert study(later.name).later_visit
+    assert not study(later.follows).later_visit
+    assert now.StudyDate > before.StudyDate
 
 
 @pytest.mark.skipif(not DESCRIPTIONS, reason="no trained bundle is there, so no limits to hold the pictures against")

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from derm_pacs.domain.errors import Rejected
 from derm_pacs.samples import jpeg
-from derm_pacs.samples.wrap import Code, Kind, Label, part10, wrap, wrap_bytes
+from derm_pacs.samples.wrap import Code, Kind, Label, Tracked, part10, wrap, wrap_bytes
 
 LABEL = Label(
     patient_id="P-1",
@@ -143,7 +143,15 @@ def test_nothing_that_is_not_known_is_made_up() -> None:
     assert ds.LightSourcePolarization == ds.ContactMethod == ds.PatientSex == ds.LossyImageCompression == ""
     assert ds.RecognizableVisualFeatures == "YES"
     assert "PixelSpacing" not in ds
+    assert "TrackingUID" not in ds
     assert "BurnedInAnnotation" not in ds
+
+
+def test_a_lesion_that_is_tracked_and_a_pixel_size_that_is_known_at_the_skin_stand_in_the_instance() -> None:
+    label = replace(LABEL, lesion=Tracked(uid="2.25.77", name="lesion 7"), pixel_millimetres=0.0125)
+    ds = wrap_bytes(encoded(pixels(4, 4, 3), "PNG"), Kind.DERMOSCOPIC, label)
+    assert (ds.TrackingUID, ds.TrackingID) == ("2.25.77", "lesion 7")
+    assert (list(ds.PixelSpacing), ds.PixelSpacingCalibrationType) == ([0.0125, 0.0125], "GEOMETRY")
 
 
 @pytest.mark.parametrize(
