@@ -69,6 +69,43 @@ def no_mark(dataset: Dataset) -> None:
     del dataset.ContributingEquipmentSequence
 
 
+def other_meaning(dataset: Dataset) -> None:
+    dataset.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeMeaning = "Skin"
+
+
+def a_private_code_of_nobody(dataset: Dataset) -> None:
+    kind = dataset.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0]
+    kind.CodeValue, kind.CodingSchemeDesignator = "NOBODYS", "99DERMPACS"
+
+
+def other_series(dataset: Dataset) -> None:
+    dataset.ReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.77"
+
+
+def other_image(dataset: Dataset) -> None:
+    dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID = "1.2.77"
+
+
+def other_image_class(dataset: Dataset) -> None:
+    dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.4"
+
+
+def no_zone(dataset: Dataset) -> None:
+    del dataset.TimezoneOffsetFromUTC
+
+
+def other_program(dataset: Dataset) -> None:
+    dataset.file_meta.ImplementationClassUID = pydicom.uid.UID("1.2.3")
+
+
+def other_birth_date(dataset: Dataset) -> None:
+    dataset.PatientBirthDate = "19700102"
+
+
+def other_accession_number(dataset: Dataset) -> None:
+    dataset.AccessionNumber = "A2"
+
+
 CHANGES: list[tuple[int, Callable[[Dataset], None], str]] = [
     (SEG, other_patient, "PatientID is not the source's"),
     (REPORT, other_name, "PatientName is not the source's"),
@@ -81,6 +118,15 @@ CHANGES: list[tuple[int, Callable[[Dataset], None], str]] = [
     (SEG, one_pixel, "holds a mask that nobody found"),
     (REPORT, no_words, "does not say research use"),
     (SEG, no_mark, "does not name us"),
+    (SEG, other_meaning, "holds a code 95324001 with another meaning"),
+    (SEG, a_private_code_of_nobody, "holds a code NOBODYS with another meaning"),
+    (SEG, other_series, "names another series"),
+    (SEG, other_image, "neither a source image nor made with it"),
+    (SEG, other_image_class, "or is of another class"),
+    (REPORT, no_zone, "Timezone Offset From UTC is missing"),
+    (OVERLAY, other_program, "names another implementation"),
+    (OVERLAY, other_birth_date, "PatientBirthDate is not the source's"),
+    (SEG, other_accession_number, "AccessionNumber is not the source's"),
 ]
 
 
