@@ -85,6 +85,24 @@ def test_a_database_is_migrated_up_and_down_and_up_again(database_url: str) -> N
     assert rows(database_url, NAMES) == first
 
 
+def test_deliveries_of_the_first_schema_keep_their_proof_and_are_asked_anew_for_their_edition(database_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    config.attributes["url"] = database_url
+    command.upgrade(config, "0001")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO facilities (name) VALUES ('clinic')")
+        connection.execute("INSERT INTO cases (facility_id, study_instance_uid, created_at) VALUES (1, '1.2', now())")
+        connection.execute(
+            "INSERT INTO revisions (case_id, number, state, first_received_at, last_received_at) VALUES (1, 1, 'receiving', now(), now())"
+        )
+        connection.execute("INSERT INTO events (revision_id, to_state, actor, detail, at) VALUES (1, 'receiving', 'test', '', now())")
+        connection.execute("INSERT INTO deliveries (revision_id, destination, state) VALUES (1, 'a', 'proven'), (1, 'b', 'pending')")
+    migrate.upgrade(database_url)
+    found = rows(database_url, "SELECT destination, proof, edition, left_out::text FROM deliveries")
+    assert found == {("a", "commitment", None, "[]"), ("b", None, None, "[]")}
+
+
 def test_nothing_is_left_to_generate(ledger_url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrate.SCRIPTS))
