@@ -25,6 +25,7 @@ def test_it_times_every_way_on_both_images_and_says_on_what() -> None:
     for case in told["cases"].values():
         for way in ("compose", "compose+check", "highdicom"):
             assert case[way]["seconds"] > 0
+            assert case[way]["processor_seconds"] > 0
             assert case[way]["peak_mib"] > case[way]["added_mib"] >= 0
             assert case[way]["bytes"] > 1000
         assert case["highdicom"]["ratio_to_highdicom"] == 1.0
