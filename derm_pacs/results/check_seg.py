@@ -226,7 +226,7 @@ def _partly(image: SourceImage, number: int, edition: Edition) -> Plane:
     true, stands = image.spacing(number), edition.seg_geometry is SegGeometry.PLACEHOLDER
     said = _values(functional_group(image.dataset, number, "PlaneOrientationSequence"), "ImageOrientationPatient")
     spacing = [true.row, true.column] if true else [1.0, 1.0] if stands else None
-    orientation = None if image.tiling else said or ([1, 0, 0, 0, 1, 0] if stands else None)
+    orientation = said or ([1, 0, 0, 0, 1, 0] if stands else None)
     return spacing, orientation, None
 
 

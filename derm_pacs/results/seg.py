@@ -1,8 +1,9 @@
 """SEG of an image: one segment for each region that a bundle found, one frame for each source frame in which it did.
 
 All frames of a multi-frame image are in one object, since viewers list objects, and a stack of confocal images would
-give dozens. Each frame names the source frame that it was derived from, which is what viewers go by. Of a tiled image
-the mask of the total pixel matrix is cut into tiles of the image's own size, and those that are empty are left out.
+give dozens. Each frame names the source frame that it was derived from, which is what viewers go by: OHIF 3.13.2 draws
+each on its own. Of a tiled image the mask of the total pixel matrix is cut into tiles of the image's own size, and those
+that are empty are left out.
 
 A label map gives each pixel one label, and our regions overlap (the lesion lies within the skin, two bundles outline
 one lesion); so that no mask is cut, each segment has a label map of its own.

@@ -65,10 +65,11 @@ def slide_geometry(
 ) -> Geometry:
     """Return the geometry of tiles of the total pixel matrix that begin at these rows and columns, from 0.
 
-    Tiles have positions in any case; where a careless image says no origin or orientation, they are counted from zero.
+    Tiles have positions on the slide in any case; where a careless image says no origin or orientation, they are counted
+    from zero. An orientation in the patient no such image says, so the placeholder stands for it where it is wanted: with
+    it OHIF draws each tile on its own, without it the SEG is never loaded.
     """
     shared = _planes(image, 1, wanted)
-    shared.pop("PlaneOrientationSequence", None)
     measures = shared.get("PixelMeasuresSequence")
     spacing = [float(value) for value in measures[0].PixelSpacing] if measures else list(PLACEHOLDER_SPACING)
     top = _frame_of_reference(image) if _has_frame_of_reference(image) else Dataset()

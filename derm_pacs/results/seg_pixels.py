@@ -1,4 +1,8 @@
-"""The pixels of a SEG: bits, or bytes that are run-length encoded where that is allowed and smaller."""
+"""The pixels of a SEG: bits, or bytes that are run-length encoded where that is allowed and smaller.
+
+Orthanc 1.10.1 with GDCM 3.0.21 (Debian 12) may end when a viewer asks it for a grey image in RLE as a whole, anybody's:
+a thread of its web server runs out of stack in GDCM's writer. That holds for fractional SEGs, not for label maps.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

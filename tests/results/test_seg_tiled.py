@@ -81,7 +81,7 @@ def test_the_geometry_is_that_of_the_slide(kit: Any, geometry: SegGeometry) -> N
     assert seg.FrameOfReferenceUID == source.dataset().FrameOfReferenceUID
     shared = seg.SharedFunctionalGroupsSequence[0]
     assert tuple(shared.PixelMeasuresSequence[0].PixelSpacing) == SPACING
-    assert "PlaneOrientationSequence" not in shared
+    assert ("PlaneOrientationSequence" in shared) == (geometry is SegGeometry.PLACEHOLDER)  # of the patient nothing is known
     for one in seg.PerFrameFunctionalGroupsSequence:
         place = one.PlanePositionSlideSequence[0]
         down, across = place.RowPositionInTotalImagePixelMatrix - 1, place.ColumnPositionInTotalImagePixelMatrix - 1
