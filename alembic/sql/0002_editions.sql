@@ -36,6 +36,7 @@ CREATE TABLE lesion_visits (
     area DOUBLE PRECISION,
     diameter DOUBLE PRECISION,
     share DOUBLE PRECISION,
+    outlined_by JSONB NOT NULL,
     CONSTRAINT lesion_visits_pkey PRIMARY KEY (id),
     CONSTRAINT lesion_visits_revision_id_tracking_uid_key UNIQUE (revision_id, tracking_uid),
     CONSTRAINT lesion_visits_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES revisions (id)

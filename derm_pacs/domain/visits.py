@@ -53,3 +53,5 @@ class LesionVisit:
     """In mm, as `area`."""
     share: float | None
     """Largest share of the image that the lesion covers, 0..1; None where it was not outlined."""
+    outlined_by: tuple[str, ...]
+    """Content hashes of the bundles that outlined the lesion, sorted; sizes are compared only where the same ones did."""

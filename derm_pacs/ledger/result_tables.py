@@ -57,6 +57,7 @@ class LesionVisitRow(Base):
     area: Mapped[float | None]
     diameter: Mapped[float | None]
     share: Mapped[float | None]
+    outlined_by: Mapped[list[str]]
 
 
 class AgreementRow(Base):

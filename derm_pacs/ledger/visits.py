@@ -33,6 +33,7 @@ def keep(tx: Session, revision_id: int, visits: Sequence[LesionVisit]) -> None:
                 area=one.area,
                 diameter=one.diameter,
                 share=one.share,
+                outlined_by=list(one.outlined_by),
             )
         )
     tx.flush()
@@ -137,4 +138,5 @@ def _visit(row: LesionVisitRow) -> LesionVisit:
         area=row.area,
         diameter=row.diameter,
         share=row.share,
+        outlined_by=tuple(row.outlined_by),
     )

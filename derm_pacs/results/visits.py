@@ -46,11 +46,12 @@ class Change:
 
     since: LesionVisit
     area: Step | None
-    """In mm2; None unless both visits know the pixel size."""
+    """In mm2; None unless both visits know the pixel size and the same bundle outlined the lesion at both."""
     diameter: Step | None
     """In mm, as `area`."""
     share: Step | None
-    """Share of the image, 0..1; it depends on the camera's distance. None unless both visits outlined the lesion."""
+    """Share of the image, 0..1; it depends on the camera's distance. None unless the same bundle outlined the lesion at
+    both visits."""
     probabilities: tuple[ProbabilityStep, ...]
     """Of the classes that the same bundle judged at both visits."""
 
@@ -78,7 +79,8 @@ def change_since(told: LesionTold) -> Change | None:
     visit = told.earlier
     if visit is None:
         return None
-    area, diameter, share = _sizes(told)
+    # Two bundles may draw two outlines of one lesion: their difference says nothing of the lesion.
+    area, diameter, share = _sizes(told) if visit.outlined_by == _outlined_by(told) else (None, None, None)
     before = {(one.bundle_hash, one.output, one.class_id): one.probability for one in visit.probabilities}
     return Change(
         since=visit,
@@ -132,6 +134,7 @@ def _visits(arrangement: Arrangement, names: Naming) -> Iterable[LesionVisit]:
             area=area,
             diameter=diameter,
             share=share,
+            outlined_by=_outlined_by(told),
         )
 
 
@@ -161,6 +164,10 @@ def _sizes(told: LesionTold) -> tuple[float | None, float | None, float | None]:
         max((one.diameter for one in true), default=None),
         max((_share(one) for one in measures), default=None),
     )
+
+
+def _outlined_by(told: LesionTold) -> tuple[str, ...]:
+    return tuple(sorted({region.run.bundle.content_hash for region in told.outlined}))
 
 
 def _share(measures: Measures) -> float:

@@ -52,7 +52,7 @@ def size_change(told: LesionTold, change: Change) -> str:
     """Return the sentence of how the size of a lesion changed since its earlier visit, or that it cannot be said."""
     said = _size_changes(change)
     if not said:
-        said = ["no size can be compared, because one of the visits did not outline the lesion"]
+        said = ["no size can be compared, because the same bundle did not outline the lesion at both visits"]
     elif change.area is None:
         said.append("millimetres are not compared, because not both visits know how large a pixel is")
     return f"{_since(told, change)}: {'; '.join(said)}. {RESEARCH_USE}"

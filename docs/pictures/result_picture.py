@@ -149,6 +149,7 @@ def _before() -> LesionVisit:
     return LesionVisit(
         tracking_uid=LESION, tracked=True, site=None, laterality=None, study_instance_uid=EARLIER, study_date=date(2026, 3, 2),
         report=report, images=(), probabilities=(then,), area=27.4, diameter=7.1, share=0.2,
+        outlined_by=(OUTLINER,),
     )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_a_change_without_its_date_is_found(kit: Any, monkeypatch: pytest.Monkey
     report = Reference(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="1.2.3", series_instance_uid="1.2.4", study_instance_uid="1.2.5")
     before = LesionVisit(
         tracking_uid="1.2.3.4", tracked=True, site=None, laterality=None, study_instance_uid="1.2.5", study_date=date(2026, 3, 2),
-        report=report, images=(), probabilities=(), area=None, diameter=None, share=0.1,
+        report=report, images=(), probabilities=(), area=None, diameter=None, share=0.1, outlined_by=("a" * 64,),
     )
     case, given = replace(kit.whole_case([source]), visits=(before,)), {"edition": kit.edition(Form.PICTURE)}
     monkeypatch.setattr(picture_words, "change", lambda _: None)

@@ -185,6 +185,7 @@ def visit(tracking_uid: str, study: str, when: date | None, **other: Any) -> Les
     values: dict[str, Any] = {
         "tracking_uid": tracking_uid, "tracked": True, "site": None, "laterality": None, "study_instance_uid": study,
         "study_date": when, "report": report, "images": (), "probabilities": (), "area": None, "diameter": None, "share": 0.1,
+        "outlined_by": ("a" * 64,),
     }
     return LesionVisit(**(values | other))
 

@@ -184,7 +184,7 @@ def a_visit(**other: Any) -> LesionVisit:
     )
     values: dict[str, Any] = {
         "tracking_uid": "2.25.77", "tracked": True, "site": None, "laterality": None, "study_instance_uid": "2.25.902",
-        "study_date": date(2026, 5, 1), "report": report, "images": (), "area": 0.001, "diameter": 0.08, "share": 0.2,
+        "study_date": date(2026, 5, 1), "report": report, "images": (), "area": 0.001, "diameter": 0.08, "share": 0.2, "outlined_by": ("a" * 64,),
         "probabilities": (
             LesionProbability(bundle_hash="b" * 64, output="diagnosis", class_id="melanoma", concept="melanoma", probability=0.25),
             LesionProbability(bundle_hash="c" * 64, output="diagnosis", class_id="nevus", concept="melanocytic_nevus", probability=0.1),

@@ -134,7 +134,7 @@ def test_a_lesion_over_several_images_and_its_change_are_told(kit: Any) -> None:
     report = Reference(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="1.2.3", series_instance_uid="1.2.4", study_instance_uid="1.2.5")
     before = LesionVisit(
         tracking_uid="1.2.3.4", tracked=True, site=None, laterality=None, study_instance_uid="1.2.5", study_date=date(2026, 3, 2),
-        report=report, images=(), area=None, diameter=None, share=0.1,
+        report=report, images=(), area=None, diameter=None, share=0.1, outlined_by=("a" * 64,),
         probabilities=(LesionProbability(bundle_hash="b" * 64, output="diagnosis", class_id="melanoma", concept="melanoma", probability=0.42),),
     )
     case = replace(kit.whole_case(sources), runs=(kit.SEGMENTER, classifier), visits=(before,))

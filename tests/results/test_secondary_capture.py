@@ -105,7 +105,7 @@ def visit(kit: Any, **other: Any) -> LesionVisit:
     report = Reference(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="1.2.3", series_instance_uid="1.2.4", study_instance_uid="1.2.5")
     values: dict[str, Any] = {
         "tracking_uid": "1.2.3.4", "tracked": True, "site": None, "laterality": None, "study_instance_uid": "1.2.5",
-        "study_date": date(2026, 3, 2), "report": report, "images": (), "area": None, "diameter": None, "share": 0.1,
+        "study_date": date(2026, 3, 2), "report": report, "images": (), "area": None, "diameter": None, "share": 0.1, "outlined_by": ("a" * 64,),
         "probabilities": (LesionProbability(
             bundle_hash="b" * 64, output="diagnosis", class_id="melanoma", concept="melanoma", probability=0.42,
         ),),

@@ -165,6 +165,15 @@ def test_probabilities_of_another_bundle_are_not_compared(kit: Any) -> None:
     assert [one.finding for one in changes(objects)] == [("95324001", "SCT")]
 
 
+def test_sizes_of_an_outline_by_another_bundle_are_not_compared(kit: Any) -> None:
+    source, case, visit = second_visit(kit, OWN | CALIBRATED, OWN | CALIBRATED)
+    objects = kit.composed(replace(case, visits=(replace(visit, outlined_by=("c" * 64,)),)), source)
+    kit.checked(objects, replace(case, visits=(replace(visit, outlined_by=("c" * 64,)),)), source)
+    said = changes(objects)
+    assert {number.meaning for one in said for number in one.numbers} == {"Change of the probability since the earlier study"}
+    assert not any("area +" in one.comment for one in said)
+
+
 def test_a_visit_with_which_nothing_can_be_compared_is_named_all_the_same(kit: Any) -> None:
     source, case, visit = second_visit(kit, OWN, OWN)
     case = replace(case, visits=(replace(visit, probabilities=(), share=None, study_date=None),))
