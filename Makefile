@@ -1,6 +1,6 @@
 # What can be done here. `make help` prints the lines with a double hash.
 .DEFAULT_GOAL := help
-.PHONY: help install check static fast-tests test demo clean campaign-kill
+.PHONY: help install check static fast-tests test demo clean campaign-kill campaign-results viewer-pictures
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -25,6 +25,13 @@ test: install ## the environment, what the tests need, and all tests
 
 campaign-kill: .venv/.complete ## every point at which a process can be killed, one at a time; about half an hour
 	@$(BIN)/python -m pytest -m campaign tests/acceptance/test_kill.py
+
+campaign-results: .venv/.complete ## every source that can be coded before every validator; hours. A tenth of it: make campaign-results SHARE=10
+	@SHARE='$(SHARE)' SEED='$(SEED)' $(BIN)/python -m pytest -n 2 --dist worksteal -m campaign tests/results/product/test_campaign.py
+
+viewer-pictures: .venv/.complete ## results of three generated studies as OHIF shows them, to docs/pictures; fetches OHIF and a browser driver
+	@tests/viewer/fetch.sh
+	@$(BIN)/python -m tests.viewer.pictures
 
 check: static fast-tests ## style, types, layers, generated documentation and the fast tests; under two minutes
 
