@@ -99,8 +99,8 @@ def test_deliveries_of_the_first_schema_keep_their_proof_and_are_asked_anew_for_
         connection.execute("INSERT INTO events (revision_id, to_state, actor, detail, at) VALUES (1, 'receiving', 'test', '', now())")
         connection.execute("INSERT INTO deliveries (revision_id, destination, state) VALUES (1, 'a', 'proven'), (1, 'b', 'pending')")
     migrate.upgrade(database_url)
-    found = rows(database_url, "SELECT destination, proof, edition, left_out::text FROM deliveries")
-    assert found == {("a", "commitment", None, "[]"), ("b", None, None, "[]")}
+    found = rows(database_url, "SELECT destination, coalesce(proof, 'none'), coalesce(edition, 'unknown'), left_out::text FROM deliveries")
+    assert found == {("a", "commitment", "unknown", "[]"), ("b", "none", "unknown", "[]")}
 
 
 def test_nothing_is_left_to_generate(ledger_url: str) -> None:
