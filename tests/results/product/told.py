@@ -31,6 +31,7 @@ from derm_pacs.domain.findings import (
 from derm_pacs.domain.reasons import POOR_QUALITY_BLUR
 from derm_pacs.domain.study import SpoolPlace, StoredInstance
 from derm_pacs.inference import pixels as decoder
+from derm_pacs.inference.previews import preview
 from derm_pacs.results.compose import compose
 from tests.results.conftest import identity
 from tests.results.product import sources
@@ -102,8 +103,7 @@ def case(combination: Combination, say: Say | None = None) -> Case:
     for frame in decoder.frames(source, max_pixels=10**6, max_frames=10):
         if isinstance(frame, decoder.Undecoded):
             raise AssertionError(f"{combination}: {frame.refusal.detail}")
-        grey = frame.pixels.ndim == 2
-        previews[uid, frame.number] = np.stack([frame.pixels] * 3, axis=-1) if grey else frame.pixels
+        previews[uid, frame.number] = preview(frame.pixels)
         findings += [
             FrameFinding(bundle_hash=run.bundle.content_hash, image=_stored(image), frame=frame.number, outcomes=outcomes)
             for run, outcomes in say(lesion(frame.pixels.shape[0], frame.pixels.shape[1], frame.number))
