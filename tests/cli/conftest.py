@@ -39,6 +39,7 @@ from derm_pacs.domain.study import CloseReason, Complete, Quiet
 from derm_pacs.ledger import cases, deliveries, filing, results, runs
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.tables import Bundle
+from derm_pacs.pipeline.editions import result_path
 from derm_pacs.settings.model import DatabaseSettings, ListenerSettings, Settings
 from derm_pacs.settings.peers import Peer
 from derm_pacs.settings.write import to_toml
@@ -125,7 +126,7 @@ def held(installation: Installation) -> Installation:
     """An installation with one case: two images, both analysed by a bundle, held in delivery."""
     _receive(installation.settings)
     installation.database.transaction(lambda tx: _file(tx, installation.settings))
-    result = installation.settings.results_dir / "aa" / f"{'a' * 64}.dcm"
+    result = result_path(installation.settings.results_dir, "a" * 64)
     result.parent.mkdir(parents=True)
     result.write_bytes(b"a result")
     installation.database.transaction(_walk_until_held)
