@@ -13,7 +13,7 @@ from derm_pacs.results.check_expected import differences, frame_expectations, le
 from derm_pacs.results.check_seg import places
 from derm_pacs.results.contour import outline
 from derm_pacs.results.readback import CodeKey, ReadGroup, key_of
-from derm_pacs.results.sr_overlay import MOST_FIGURES, figures, outlined_regions
+from derm_pacs.results.sr_overlay import MOST_FIGURES, drawn_regions, figures
 
 PERCENT_TOLERANCE = 0.0501
 """Half of the one written decimal of an overlay's figure."""
@@ -23,7 +23,7 @@ CONTOUR_TOLERANCE = 0.01
 
 def overlay_faults(overlays: Sequence[Dataset], arrangement: Arrangement) -> Iterator[str]:
     """Yield what differs between contours with their figures and the findings, in both directions."""
-    outlined = [(frame, region) for frame in arrangement.frames for region in outlined_regions(frame)]
+    outlined = [(frame, region) for frame in arrangement.frames for region in drawn_regions(frame)]
     read = [group for overlay in overlays for group in readback.groups_of(overlay)]
     yield from range_faults(read, arrangement)
     if len(read) != len(outlined):

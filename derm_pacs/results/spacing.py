@@ -37,6 +37,16 @@ def true_spacing(dataset: Dataset, frame: int) -> Spacing | None:
     return None
 
 
+def says_oblong_pixels(dataset: Dataset, frame: int) -> bool:
+    """Say whether a frame (1-based) names two different spacings, true or not, as viewers read them."""
+    item = functional_group(dataset, frame, "PixelMeasuresSequence") or dataset
+    try:
+        row, column = (float(value) for value in item.PixelSpacing)
+    except (AttributeError, TypeError, ValueError):
+        return False  # absent, empty or not two numbers: viewers count pixels
+    return row != column
+
+
 def functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | None:
     """Return the first item of a functional group of a frame (1-based): its own, else the shared one, else None."""
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []

@@ -25,6 +25,7 @@ from derm_pacs.results.coded import concept
 from derm_pacs.results.contour import outline
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.measure import percent, significant
+from derm_pacs.results.spacing import functional_group, says_oblong_pixels
 from derm_pacs.results.sr_document import algorithm, document, report
 
 MOST_FIGURES = 5
@@ -46,7 +47,7 @@ def compose(arrangement: Arrangement, naming: Naming) -> tuple[Composed, ...]:
 
     OHIF opens the image of a report's first outline and offers no way to the others, so each image has its own.
     """
-    outlined = [(frame, region) for frame in arrangement.frames for region in outlined_regions(frame)]
+    outlined = [(frame, region) for frame in arrangement.frames for region in drawn_regions(frame)]
     uses = Counter(frame.lesion.tracking_uid for frame, _ in outlined)
     images = {frame.image.uid: frame.image for frame, _ in outlined}
     made: list[Composed] = []
@@ -68,6 +69,23 @@ def compose(arrangement: Arrangement, naming: Naming) -> tuple[Composed, ...]:
 def outlined_regions(frame: Frame) -> tuple[Region, ...]:
     """Return the found lesions of a frame; skin is not outlined, it would hide the lesion."""
     return tuple(region for region in frame.found if region.segmentation.concept != SKIN)
+
+
+def drawn_regions(frame: Frame) -> tuple[Region, ...]:
+    """Return the regions that the overlay holds: none where OHIF 3.13 draws a contour in another place than it says.
+
+    That is so for tiled images, whose tiles it takes for frames, and for pixels that are not square in an image without
+    positions. A wrong contour misleads; picture and SEG show the right one.
+    """
+    return outlined_regions(frame) if _is_drawn_in_place(frame) else ()
+
+
+def _is_drawn_in_place(frame: Frame) -> bool:
+    image = frame.image
+    if image.tiling is not None:
+        return False
+    positioned = functional_group(image.dataset, frame.number, "PlanePositionSequence") is not None
+    return positioned or not says_oblong_pixels(image.dataset, frame.number)
 
 
 def figures(frame: Frame, region: Region) -> list[Figure]:
