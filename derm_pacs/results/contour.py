@@ -35,7 +35,8 @@ def _contours(inside: NDArray[np.float32]) -> list[NDArray[np.float64]]:
 
 
 def _simplified(contour: NDArray[np.float64]) -> NDArray[np.float64]:
-    tolerance = 0.25
+    # Long outlines begin coarser: finer steps would cost a second and be thrown away all the same.
+    tolerance = max(0.25, len(contour) / 8000)
     while len(contour) > MOST_POINTS:
         contour = np.asarray(measure.approximate_polygon(contour, tolerance))  # type: ignore[no-untyped-call]
         tolerance *= 2
