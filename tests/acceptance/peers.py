@@ -4,6 +4,7 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +12,8 @@ from typing import Any, Self
 import pydicom
 from pydicom import Dataset
 from pynetdicom import AE, evt
+
+from tests.delivery.web_peer import Reply, Request, serving, stored, told
 
 COMMITMENT = "1.2.840.10008.1.20.1"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -29,6 +32,8 @@ class Pacs:
 
     takes: Sequence[str] = EVERYTHING
     commits: bool = True
+    reports: bool = True
+    """Whether it ever reports on a commitment that it was asked for."""
     answers_queries: bool = True
     lists: Callable[[str], bool] = lambda _uid: True
     """Whether a query shows an object that is stored."""
@@ -97,6 +102,8 @@ class Pacs:
         return status
 
     def _commit(self, event: evt.Event) -> tuple[int, None]:
+        if not self.reports:
+            return 0x0000, None
         asked = event.action_information
         report = Dataset()
         report.TransactionUID = asked.TransactionUID
@@ -124,6 +131,35 @@ class Pacs:
 
 def _tell(association: Any, report: Dataset, event_type: int) -> None:
     association.send_n_event_report(report, event_type, COMMITMENT, f"{COMMITMENT}.1")
+
+
+@dataclass
+class WebArchive:
+    """A DICOMweb archive: STOW-RS and QIDO-RS."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    port: int = 0
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        self.port = self._stack.enter_context(serving(self._answer)).port
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Listen no more."""
+        self._stack.close()
+
+    def _answer(self, request: Request) -> Reply:
+        if request.method == "POST":
+            parts = {str(pydicom.dcmread(io.BytesIO(one)).SOPInstanceUID): one for one in request.parts()}
+            self.objects |= parts
+            return stored(*parts)
+        series = request.path.split("/")[-2]
+        found = [pydicom.dcmread(io.BytesIO(one)) for one in self.objects.values()]
+        return told([
+            {"00080018": {"vr": "UI", "Value": [str(one.SOPInstanceUID)]}} for one in found if str(one.SeriesInstanceUID) == series
+        ])
 
 
 @dataclass

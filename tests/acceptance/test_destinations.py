@@ -18,7 +18,7 @@ from derm_pacs.ledger.reading import RevisionStory
 from derm_pacs.ledger.reading_results import DeliveryLine
 from derm_pacs.pipeline import person
 from tests.acceptance import studies
-from tests.acceptance.peers import CAPTURE, SEGMENTATION, SR_2D, SR_3D, Pacs, RecordSystem
+from tests.acceptance.peers import CAPTURE, SEGMENTATION, SR_2D, SR_3D, Pacs, RecordSystem, WebArchive
 from tests.acceptance.way import Way, settings_for
 
 pytestmark = pytest.mark.acceptance
@@ -31,16 +31,17 @@ def open_way(tmp_path: Path, database: Database) -> Iterator[Open]:
     """Start an installation with these archives and record systems as destinations of one route."""
     with ExitStack() as stack:
 
-        def begin(say: Any = None, *, destinations: dict[str, Any] | None = None, **others: Pacs | RecordSystem) -> Way:
+        def begin(say: Any = None, *, destinations: dict[str, Any] | None = None, **others: Pacs | RecordSystem | WebArchive) -> Way:
             for one in others.values():
                 stack.enter_context(one)
             archives = {name: one.port for name, one in others.items() if isinstance(one, Pacs)}
             records = {name: one.port for name, one in others.items() if isinstance(one, RecordSystem)}
+            webs = {name: one.port for name, one in others.items() if isinstance(one, WebArchive)}
             named = [
                 {"name": name, "peer": name, **({"results": ["message"]} if name in records else {}), **(destinations or {}).get(name, {})}
                 for name in others
             ]
-            settings = settings_for(tmp_path, named, peers=archives, record_peers=records)
+            settings = settings_for(tmp_path, named, peers=archives, record_peers=records, web_peers=webs)
             return Way(tmp_path, database, settings, **({"say": say} if say else {}))
 
         yield begin
@@ -208,6 +209,33 @@ def test_a_destination_that_takes_less_than_before_keeps_what_was_begun_and_hold
     assert (ended.state, ended.reason_code) == (State.HELD, "no_context")
 
 
+def test_a_commitment_that_is_never_reported_on_is_asked_for_three_times_and_then_a_query_decides(
+    open_way: Open, image: pydicom.Dataset
+) -> None:
+    way = open_way(archive=Pacs(reports=False))
+    begun = way.clock()
+    ended = way.end_of(image)
+    assert ended.state is State.CONFIRMED
+    assert delivery(ended, "archive").proof is Proof.QUERY
+    assert timedelta(minutes=29) < way.clock() - begun < timedelta(minutes=35)
+
+
+def test_a_commitment_that_is_never_reported_on_without_a_query_ends_the_case_unconfirmed(
+    open_way: Open, image: pydicom.Dataset
+) -> None:
+    ended = open_way(archive=Pacs(reports=False, answers_queries=False)).end_of(image)
+    assert (ended.state, ended.reason_code) == (State.UNCONFIRMED, "commitment_overdue")
+
+
+def test_an_archive_that_is_spoken_to_by_dicomweb_proves_by_its_list(open_way: Open, image: pydicom.Dataset) -> None:
+    web = WebArchive()
+    ended = open_way(web=web, archive=Pacs()).end_of(image)
+    assert ended.state is State.CONFIRMED
+    assert (delivery(ended, "web").state, delivery(ended, "web").proof) == (DeliveryState.PROVEN, Proof.QUERY)
+    edition = delivery(ended, "web").edition
+    assert set(web.objects) == {one.sop_instance_uid for one in ended.results if edition in one.editions}
+
+
 def test_a_record_system_that_accepts_the_message_has_proven_it(open_way: Open, image: pydicom.Dataset) -> None:
     record = RecordSystem()
     ended = open_way(record=record).end_of(image)
@@ -228,6 +256,7 @@ MIXED: list[tuple[dict[str, Callable[[], Any]], State]] = [
     ({"archive": Pacs, "dumb": lambda: Pacs(commits=False, answers_queries=False), "record": RecordSystem}, State.UNCONFIRMED),
     ({"archive": Pacs, "viewer": lambda: Pacs(takes=[CAPTURE], commits=False), "plain": lambda: Pacs(takes=[SR_2D])}, State.CONFIRMED),
     ({"dumb": lambda: Pacs(commits=False, answers_queries=False), "wall": lambda: Pacs(takes=[]), "record": RecordSystem}, State.HELD),
+    ({"archive": Pacs, "web": WebArchive, "record": RecordSystem}, State.CONFIRMED),
     ({"wall": lambda: Pacs(takes=[]), "full": lambda: Pacs(status=lambda: 0xA700)}, State.HELD),
 ]
 

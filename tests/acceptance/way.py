@@ -249,9 +249,9 @@ class Way:
 
 def settings_for(
     folder: Path, destinations: Sequence[Mapping[str, Any]], *, peers: Mapping[str, int], record_peers: Mapping[str, int] | None = None,
-    **sections: Any,
+    web_peers: Mapping[str, int] | None = None, **sections: Any,
 ) -> Settings:
-    """Return settings with these destinations; `peers` and `record_peers` give the ports by name."""
+    """Return settings with these destinations; the three kinds of peers give the ports by name."""
     return Settings.model_validate({
         "facility": "Test hospital",
         "timezone": "Europe/Berlin",
@@ -260,6 +260,7 @@ def settings_for(
         "delivery": {"deadline_minutes": 180.0, "commitment_minutes": 30.0},
         "peers": [{"name": name, "ae_title": name.upper(), "host": "127.0.0.1", "port": port} for name, port in peers.items()],
         "record_peers": [{"name": name, "host": "127.0.0.1", "port": port} for name, port in (record_peers or {}).items()],
+        "web_peers": [{"name": name, "url": f"http://127.0.0.1:{port}/dicom-web"} for name, port in (web_peers or {}).items()],
         "destinations": list(destinations),
         "routes": [{
             "name": "dermoscopy", "sop_classes": [DERMOSCOPIC], "bundles": ["test_bundle"],
