@@ -48,7 +48,8 @@ def lossy(image: SourceImage) -> Dataset:
     """Return what the source says of lossy compression, as far as it is legal; what was lost stays lost in our objects."""
     told = Dataset()
     for keyword in _LOSSY:
-        if keyword in image.dataset and _is_legal(image.dataset[keyword]):
+        # Empty says that nothing is known (type 2 in photographs), which is no legal word where the attribute is type 1.
+        if keyword in image.dataset and not image.dataset[keyword].is_empty and _is_legal(image.dataset[keyword]):
             setattr(told, keyword, image.dataset[keyword].value)
     return told
 

@@ -219,6 +219,15 @@ def test_lossy_compression_of_the_source_is_told_on_and_an_illegal_method_is_not
     assert "LossyImageCompressionMethod" not in seg
 
 
+def test_a_source_that_does_not_know_whether_it_was_compressed_leaves_no_empty_word_behind(kit: Any) -> None:
+    empty = {"LossyImageCompression": "", "LossyImageCompressionRatio": None, "LossyImageCompressionMethod": ""}
+    source = kit.Source(attributes=kit.BASIC | empty)
+    (seg,) = segs(kit, kit.whole_case([source]), source)
+    assert seg.LossyImageCompression == "00"
+    assert "LossyImageCompressionRatio" not in seg
+    assert "LossyImageCompressionMethod" not in seg
+
+
 @pytest.mark.parametrize("kind", [SegKind.BINARY, SegKind.LABELMAP])
 def test_the_report_names_the_frame_of_the_object_in_which_the_mask_is(kit: Any, kind: SegKind) -> None:
     source = kit.Source(sop_class=kit.MULTI_FRAME_CAPTURE, frames=2)
