@@ -73,6 +73,11 @@ class Spacing(StrEnum):
     ABSENT = "no pixel size"
     BARE = "bare PixelSpacing"
     CALIBRATED = "calibrated"
+    OBLONG = "calibrated, oblong"
+
+
+PIXEL = {Spacing.CALIBRATED: (0.02, 0.02), Spacing.OBLONG: (0.02, 0.01)}
+"""Row and column spacing in mm of a source that says it."""
 
 
 class Frames(Enum):
@@ -205,7 +210,7 @@ def forbidden_by_iod(combination: Combination) -> tuple[str, ...]:
         said.append("true colour captures are RGB or YBR (PS3.3 A.8.5)")
     if sop_class in SINGLE_FRAME and combination.frames is Frames.SEVERAL:
         said.append("the IOD has no Multi-frame module")
-    if sop_class in CONFOCAL and combination.spacing is not Spacing.CALIBRATED:
+    if sop_class in CONFOCAL and combination.spacing not in PIXEL:
         said.append("Pixel Measures is mandatory (PS3.3 A.87)")
     if combination.name in (Name.BACKSLASH, Name.CARETS, Name.LONG, Name.CONTROL, Name.UNDECLARED):
         said.append("the name breaks the rules of its value representation or character set (PS3.5 6.1, 6.2)")

@@ -12,9 +12,8 @@ from pydicom import Dataset
 
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.findings import Classification, Mask, Segmentation
-from tests.results.product.axes import Spacing
+from tests.results.product.axes import PIXEL
 from tests.results.product.judges import REPORTS, SENDERS_OWN, Tools, groups_by_tid1500reader
-from tests.results.product.sources import PIXEL
 from tests.results.product.told import Case
 
 Figure = tuple[str, str, float, str]
@@ -38,9 +37,9 @@ CODES = FINDINGS | {
 
 def expected(case: Case) -> list[Figure]:
     """Return the figures that the report must hold for each frame."""
-    calibrated = case.combination.spacing is Spacing.CALIBRATED
-    row, column = PIXEL if calibrated else (1.0, 1.0)
-    area_unit, length_unit = ("mm2", "mm") if calibrated else ("{pixels}", "{pixels}")
+    true = PIXEL.get(case.combination.spacing)
+    row, column = true or (1.0, 1.0)
+    area_unit, length_unit = ("mm2", "mm") if true else ("{pixels}", "{pixels}")
     figures: list[Figure] = []
     thresholds = {point.positive: point.threshold for run in case.findings.runs for point in run.operating_points}
     for outcome in (outcome for finding in case.findings.findings for outcome in finding.outcomes):

@@ -14,6 +14,7 @@ from tests.results.product import pixels
 from tests.results.product.axes import (
     CONFOCAL,
     MULTI_FRAME_CAPTURES,
+    PIXEL,
     Combination,
     Frames,
     Name,
@@ -29,8 +30,6 @@ TILE_ROWS, TILE_COLUMNS = 32, 40  # the last tiles of row and column reach beyon
 MODALITY = {
     SopClass.DERMOSCOPIC: "DMS", SopClass.PHOTOGRAPHIC: "XC", SopClass.CONFOCAL: "CFM", SopClass.TILED: "CFM",
 }  # fmt: skip
-PIXEL = (0.02, 0.01)
-"""Row and column spacing in mm of a source that says it."""
 
 _TYPE_2 = (
     "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
@@ -159,13 +158,14 @@ def _add_confocal(image: Dataset, combination: Combination) -> None:
 def _add_spacing(image: Dataset, combination: Combination) -> None:
     if combination.spacing is Spacing.ABSENT:
         return
-    if combination.spacing is Spacing.CALIBRATED and combination.sop_class in CONFOCAL:
+    true = PIXEL.get(combination.spacing)
+    if true and combination.sop_class in CONFOCAL:
         measures = Dataset()
-        measures.PixelSpacing, measures.SliceThickness = list(PIXEL), 0.005
+        measures.PixelSpacing, measures.SliceThickness = list(true), 0.005
         image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = [measures]
         return
-    image.PixelSpacing = list(PIXEL)
-    if combination.spacing is Spacing.CALIBRATED:
+    image.PixelSpacing = list(true or (0.3, 0.3))
+    if true:
         image.PixelSpacingCalibrationType, image.PixelSpacingCalibrationDescription = "FIDUCIAL", "ruler"
 
 
