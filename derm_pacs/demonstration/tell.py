@@ -98,7 +98,7 @@ def how_to_go_on(console: Console, out: Path, config: Path, written: Written, pr
     if written.latest is not None:
         lines += [
             f"Clinician:    {written.latest}   what every viewer shows of a lesion",
-            f"              {demo / 'pictures'}   all {len(written.pictures)} pictures; in a viewer: series \"AI picture\"",
+            f"              {demo / 'pictures'}   all pictures ({len(written.pictures)}); in a viewer: series \"AI picture\"",
         ]
     if printed is not None:
         lines.append(f"              {printed}   the same study as a report to print (derm-pacs cases pdf)")
