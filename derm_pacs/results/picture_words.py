@@ -17,6 +17,7 @@ from derm_pacs.results.wording import RESEARCH_USE
 
 HONESTY = RESEARCH_USE.rstrip(".")
 MOST_BARS = 5
+"""Of classes that no threshold watches, as many as bring the bars to this number; those that one watches have one each."""
 _MOST_IMAGES = 6
 """Images whose own figure stands beside a lesion's; the report has all."""
 _FINE_ENOUGH = 1024
@@ -246,7 +247,8 @@ def _bars(classification: Classification, points: tuple[OperatingPoint, ...]) ->
     """Return bars of the watched and the most probable classes, by probability, and a word about the rest."""
     watched = {point.positive: tuple(sorted({each.threshold for each in points if each.positive == point.positive})) for point in points}
     by_probability = sorted(classification.probabilities, key=lambda one: -one.probability)
-    leading = sorted(by_probability, key=lambda one: one.class_id not in watched)[:MOST_BARS]
+    # A class that a threshold watches is never among the rest, however many there are: its figure led to a call.
+    leading = sorted(by_probability, key=lambda one: one.class_id not in watched)[: max(MOST_BARS, len(watched))]
     shown = [one for one in by_probability if one in leading]
     names = _names(classification)
     bars = tuple(

@@ -14,6 +14,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+from derm_pacs.domain.codes import code
 from derm_pacs.domain.composed import Composed, Form, Reference
 from derm_pacs.domain.findings import (
     CaseFindings,
@@ -22,6 +23,7 @@ from derm_pacs.domain.findings import (
     Combine,
     Grade,
     LesionRule,
+    OperatingPoint,
     Preview,
     Refusal,
     Saliency,
@@ -245,3 +247,24 @@ def test_dciodvfy_reports_no_error(kit: Any, tmp_path: Path, rle: bool, number: 
         file.write_bytes(one.data)
         done = subprocess.run(["dciodvfy", "-new", file], capture_output=True, text=True, check=False)
         assert [line for line in done.stderr.splitlines() if line.startswith("Error") and FALSE_ERROR not in line] == []
+
+
+def test_every_class_that_a_threshold_watches_has_its_bar(kit: Any) -> None:
+    """With more thresholds than bars are drawn otherwise, the picture failed its own check and the case was held."""
+    watched = FOURTEEN[:7]
+    shares = [0.4, *[0.05] * 6, *[0.3 / 7] * 7]
+    said = Classification(
+        output="diagnosis",
+        probabilities=tuple(
+            ClassProbability(class_id=one, concept=one, probability=share) for one, share in zip(FOURTEEN, shares, strict=True)
+        ),
+    )
+    points = tuple(
+        OperatingPoint(id=one, output="diagnosis", positive=one, threshold=0.3, set_by="bundle author") for one in watched
+    )
+    run = replace(kit.CLASSIFIER, operating_points=points)
+    source = kit.Source()
+    case = CaseFindings(runs=(run,), findings=(source.finding(run.bundle.content_hash, [said]),))
+    lines = words(made(kit, case, source)[0]).splitlines()
+    assert all(any(line in (f"{code(one).meaning} 5.0 %", f"{code(one).meaning} 40.0 %") for line in lines) for one in watched)
+    assert "7 further classes, together 30.0 %" in lines
