@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
-from derm_pacs.domain.reasons import DEFECT
+from derm_pacs.domain.reasons import DEADLINE, DEFECT, Reason
 from derm_pacs.ledger import deliveries
 from derm_pacs.ledger.result_tables import DeliveryRow
 from derm_pacs.ledger.tables import Revision
@@ -19,14 +19,15 @@ from derm_pacs.pipeline.stage import Failure
 def taken_on(tx: Session, delivery_id: int, waiting: DeliveryState, site: Site) -> DeliveryRow | None:
     """Return the locked row of a delivery that is in `waiting` and whose revision still wants it; counts the try.
 
-    None too for a pending one whose tries all ended without a word (their process was killed): it is refused.
+    None too for a pending one that is refused here: all its tries ended without a word (their process was killed), or it
+    is past its deadline after an error, since tries that are killed after that error plan no last one.
     """
     row = deliveries.locked(tx, delivery_id)
     if row is None or row.state is not waiting or tx.get_one(Revision, row.revision_id).state is not State.DELIVERING:
         return None
-    if waiting is DeliveryState.PENDING and row.attempts >= SILENT_TRIES and row.reason_code is None:
-        detail = f"the process ended {row.attempts} times without a word"
-        deliveries.move(row, DeliveryState.REFUSED, now=site.now(), reason=DEFECT, detail=detail)
+    if waiting is DeliveryState.PENDING and (why := _given_up(row, site)) is not None:
+        reason, detail = why
+        deliveries.move(row, DeliveryState.REFUSED, now=site.now(), reason=reason, detail=detail)
         tx.flush()
         conclude(tx, row.revision_id, site)
         return None
@@ -34,6 +35,16 @@ def taken_on(tx: Session, delivery_id: int, waiting: DeliveryState, site: Site) 
     row.first_attempt_at = row.first_attempt_at or site.now()
     row.deadline = row.first_attempt_at + site.deadline
     return row
+
+
+def _given_up(row: DeliveryRow, site: Site) -> tuple[Reason, str] | None:
+    """Return why a pending delivery is not tried again, None where it is."""
+    if row.reason_code is None:
+        silent = row.attempts >= SILENT_TRIES
+        return (DEFECT, f"the process ended {row.attempts} times without a word") if silent else None
+    if row.first_attempt_at is not None and site.now() - row.first_attempt_at > site.deadline:
+        return DEADLINE, row.reason_detail or row.reason_code
+    return None
 
 
 def fail(tx: Session, delivery_id: int, failure: Failure, site: Site) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
+from derm_pacs.domain.reasons import DEADLINE, PEER_AWAY
 from derm_pacs.ledger import deliveries
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.result_tables import DeliveredObject, DeliveryRow, ResultRow
@@ -17,6 +18,7 @@ from derm_pacs.pipeline.conclude import conclude
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.retry import DEFECT_TRIES
 from derm_pacs.pipeline.stage import run
+from derm_pacs.pipeline.trying_delivery import taken_on
 from tests.pipeline import ledger_rows
 from tests.pipeline.ledger_rows import NOW
 
@@ -105,3 +107,28 @@ def test_cancelling_a_case_stops_its_earlier_revisions_too(database: Database) -
     assert [database.transaction(lambda tx, one=one: ledger_rows.state_of(tx, one)) for one in (first, second)] == [  # type: ignore[misc]
         State.CANCELLED, State.CANCELLED,
     ]
+
+
+def test_a_delivery_whose_tries_are_killed_after_an_error_ends_at_its_deadline(database: Database, tmp_path: Path) -> None:
+    """Once an error was noted, tries that end without a word no longer count as such; the deadline ends them."""
+    site = ledger_rows.site(database, tmp_path)
+
+    def prepare(tx: Session) -> tuple[int, int]:
+        revision_id = ledger_rows.revision(tx, State.DELIVERING)
+        ledger_rows.finding(tx, revision_id)
+        made = ledger_rows.delivery(tx, revision_id, "pacs")
+        row = deliveries.locked(tx, made)
+        assert row is not None
+        row.attempts, row.first_attempt_at = 20, NOW - site.deadline - timedelta(minutes=1)
+        row.reason_code, row.reason_detail = PEER_AWAY.code, "pacs: nobody answers"
+        return revision_id, made
+
+    revision_id, made = database.transaction(prepare)
+    # What a worker does that is killed before it can settle: nothing but the claim is committed.
+    assert database.transaction(lambda tx: taken_on(tx, made, DeliveryState.PENDING, site)) is None
+
+    def look(tx: Session) -> tuple[State, str | None, str | None]:
+        row = tx.get_one(DeliveryRow, made)
+        return ledger_rows.state_of(tx, revision_id), row.reason_code, row.reason_detail
+
+    assert database.transaction(look) == (State.HELD, DEADLINE.code, "pacs: nobody answers")
