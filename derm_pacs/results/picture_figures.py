@@ -37,13 +37,13 @@ def rounded(value: float) -> str:
 
 
 def difference(before: float, now: float, unit: str) -> str:
-    """Return a difference with its sign, with as many decimals as the more exact of the two figures as it is written."""
+    """Return the signed difference of the two figures as they are written beside it, so that a reader's sum agrees."""
     decimals = max(len(rounded(one).partition(".")[2]) for one in (before, now))
-    change = now - before
+    change = round(float(rounded(now)) - float(rounded(before)), decimals)
     return f"{_MINUS if change < 0 else '+'}{abs(change):.{decimals}f} {unit}"
 
 
 def points(before: float, now: float) -> str:
-    """Return the difference of two shares 0..1 in percentage points with one decimal and its sign."""
-    change = round(100 * (now - before), 1)
+    """Return the difference of two shares 0..1 in percentage points with its sign, of the figures as they are written."""
+    change = round(round(100 * now, 1) - round(100 * before, 1), 1)
     return f"{_MINUS if change < 0 else '+'}{abs(change):.1f} points"

@@ -181,6 +181,7 @@ def test_figures_read_as_they_are() -> None:
     assert [threshold(one) for one in (0.5, 0.123456, 1.0)] == ["50 %", "12.3456 %", "100 %"]
     assert [rounded(one) for one in (12345.6, 3.14159, 0.00012345, 10.0)] == ["12300", "3.14", "0.000123", "10"]
     assert [difference(4.1, 5.1, "mm"), difference(35.12, 31.74, "mm²")] == ["+1.0 mm", "\N{MINUS SIGN}3.4 mm²"]
+    assert difference(6.449, 7.541, "mm") == "+1.09 mm", "6.45 to 7.54: as a reader subtracts them"
     assert [points(0.42, 0.873), points(0.5, 0.4)] == ["+45.3 points", "\N{MINUS SIGN}10.0 points"]
 
 
