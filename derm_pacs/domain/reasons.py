@@ -180,6 +180,10 @@ CERTIFICATE_UNTRUSTED = _reason(
     "certificate_untrusted", "The destination's certificate is not trusted; nothing was sent.",
     "Look at the certificate's names, dates and issuer, and at ca_file of the peer in the settings; the delivery is tried again.", Who.ADMIN,
 )
+DESTINATION_GONE = _reason(
+    "destination_gone", "The settings no longer name the destination.",
+    "Name it in the settings again, then retry the case; or cancel the case.", Who.ADMIN,
+)
 NO_SERVICE = _reason(
     "no_service", "At the destination's address there is no such service.", "Correct url of the peer in the settings, then retry the case.",
     Who.ADMIN,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from derm_pacs.delivery.interface import Target
+from derm_pacs.domain.errors import Rejected
+from derm_pacs.domain.reasons import DESTINATION_GONE
 from derm_pacs.ledger.database import Database
 from derm_pacs.pipeline.runners import Runners
 from derm_pacs.pipeline.target import target
@@ -32,5 +34,7 @@ class Site:
         return timedelta(minutes=self.settings.delivery.deadline_minutes)
 
     def target(self, name: str) -> Target:
-        """Return the address of a destination of the settings; raises `KeyError` where it has gone from them."""
+        """Return the address of a destination of the settings; raises `Rejected` where it has gone from them."""
+        if name not in {one.name for one in self.settings.destinations}:
+            raise Rejected(DESTINATION_GONE, f"no destination of the settings is named {name}")
         return target(self.settings, name)

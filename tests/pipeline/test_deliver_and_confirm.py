@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.delivery import DeliveryState
-from derm_pacs.domain.reasons import DEADLINE, PEER_AWAY
+from derm_pacs.domain.reasons import DEADLINE, DESTINATION_GONE, PEER_AWAY
 from derm_pacs.ledger import deliveries
 from derm_pacs.ledger.database import Database
 from derm_pacs.ledger.result_tables import DeliveredObject, DeliveryRow, ResultRow
 from derm_pacs.ledger.tables import Revision
-from derm_pacs.pipeline import deliver, person, queue
+from derm_pacs.pipeline import compose_edition, deliver, person, queue
 from derm_pacs.pipeline.conclude import conclude
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.retry import DEFECT_TRIES
@@ -43,7 +43,25 @@ def test_only_the_newest_request_for_commitment_can_be_overdue(database: Databas
 
 
 def test_an_error_while_a_job_is_claimed_counts_as_a_try_and_ends_in_held(database: Database, tmp_path: Path) -> None:
-    """The settings no longer name the destination: without the count the job would come again for ever."""
+    """The ledger's row cannot be read: without the count the job would come again for ever."""
+    site = ledger_rows.site(database, tmp_path)
+
+    def prepare(tx: Session) -> tuple[int, int]:
+        revision_id = ledger_rows.revision(tx, State.DELIVERING)
+        ledger_rows.finding(tx, revision_id)
+        made = ledger_rows.delivery(tx, revision_id, "pacs")
+        tx.get_one(DeliveryRow, made).edition = "no edition"
+        return revision_id, made
+
+    revision_id, delivery_id = database.transaction(prepare)
+    for tries in range(DEFECT_TRIES):
+        assert database.transaction(lambda tx: ledger_rows.state_of(tx, revision_id)) is State.DELIVERING, tries
+        run(compose_edition.STAGE, delivery_id, site)
+    assert database.transaction(lambda tx: ledger_rows.state_of(tx, revision_id)) is State.HELD
+
+
+def test_a_destination_that_has_gone_from_the_settings_is_named_as_such(database: Database, tmp_path: Path) -> None:
+    """At once and in words on which a person can act."""
     site = ledger_rows.site(database, tmp_path)
 
     def prepare(tx: Session) -> tuple[int, int]:
@@ -52,9 +70,13 @@ def test_an_error_while_a_job_is_claimed_counts_as_a_try_and_ends_in_held(databa
         return revision_id, ledger_rows.delivery(tx, revision_id, "gone")
 
     revision_id, delivery_id = database.transaction(prepare)
-    for _ in range(DEFECT_TRIES):
-        run(deliver.STAGE, delivery_id, site)
-    assert database.transaction(lambda tx: ledger_rows.state_of(tx, revision_id)) is State.HELD
+    run(deliver.STAGE, delivery_id, site)
+
+    def look(tx: Session) -> tuple[State, str | None, str | None]:
+        row = tx.get_one(DeliveryRow, delivery_id)
+        return ledger_rows.state_of(tx, revision_id), row.reason_code, row.reason_detail
+
+    assert database.transaction(look) == (State.HELD, DESTINATION_GONE.code, "no destination of the settings is named gone")
 
 
 def test_a_retry_of_a_refused_delivery_sends_everything_again(database: Database, tmp_path: Path) -> None:
