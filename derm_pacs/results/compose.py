@@ -36,7 +36,8 @@ def compose(
             arrangement = arrange(case, images, identity.installation_uid)
             return tuple(_compose(arrangement, naming(identity, arrangement, edition), previews))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise Defect(RESULT_INVALID, f"the results cannot be composed: {error}") from error
+            # the error's own words could quote a value of the patient's
+            raise Defect(RESULT_INVALID, f"the results cannot be composed ({type(error).__name__})") from error
 
 
 def _compose(arrangement: Arrangement, names: Naming, previews: Previews) -> Iterator[Composed]:

@@ -5,10 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 
-import highdicom
-import PIL
-import reportlab
-
 from derm_pacs.domain.composed import Form, Identity, Reference
 from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.findings import Run
@@ -19,8 +15,15 @@ COMPOSER_VERSION = "2"
 """Raised whenever the same inputs would give other bytes than before."""
 
 PRODUCT_VERSION = version("derm-pacs")
-_LIBRARIES = (highdicom.__version__, PIL.__version__, reportlab.__version__, version("pymupdf-fonts"))
-"""Versions of what writes objects, draws and typesets: another one may give other bytes, which need other UIDs."""
+_LIBRARIES = tuple(
+    version(name)
+    for name in (
+        "highdicom", "pydicom", "pylibjpeg-rle",  # write objects
+        "numpy", "scikit-image", "pillow", "pymupdf-fonts", "reportlab",  # measure, draw, typeset
+        "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm",  # decode what a picture shows
+    )
+)
+"""Versions of what the bytes depend on: another one may give other bytes, which need other UIDs."""
 
 _SERIES_OF = {
     Form.OVERLAY_SR: 1, Form.REPORT_SR: 2, Form.PDF: 3, Form.PICTURE: 101, Form.SEG: 301, Form.PRESENTATION: 501,

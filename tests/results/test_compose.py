@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,8 +22,11 @@ from derm_pacs.domain.findings import CaseFindings, Combine, Grade, LesionRule, 
 from derm_pacs.domain.identifiers import is_legal_uid
 from derm_pacs.domain.marks import IMPLEMENTATION_CLASS_UID, MANUFACTURER, PURPOSE
 from derm_pacs.domain.visits import Grouping
+from derm_pacs.results import source
+from derm_pacs.results.arrange import arrange
 from derm_pacs.results.check import check
 from derm_pacs.results.compose import compose
+from derm_pacs.results.identity import naming
 from derm_pacs.results.unheard import unheard
 
 SAME_BYTES = """
@@ -353,3 +357,22 @@ def test_two_studies_are_never_told_as_one(kit: Any) -> None:
     other = kit.Source(number=2, attributes=kit.BASIC | {"StudyInstanceUID": "1.2.3.9"})
     with pytest.raises(Defect, match="more than one study"):
         made(kit, kit.Source(), other)
+
+
+def test_an_error_that_quotes_a_value_is_told_without_it(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def quoting(*_: object) -> None:
+        raise ValueError("Invalid value for VR PN: 'Muster^Erika'")
+
+    monkeypatch.setattr("derm_pacs.results.sr_report.compose", quoting)
+    with pytest.raises(Defect, match=r"cannot be composed \(ValueError\)") as raised:
+        made(kit, kit.Source())
+    assert "Muster" not in str(raised.value)
+
+
+def test_the_names_change_with_every_library_on_which_the_bytes_depend(kit: Any) -> None:
+    """An update that draws, measures, decodes or writes otherwise must not give a known UID other bytes."""
+    images = {one.uid: source.read(one.part10) for one in [kit.Source()]}
+    identity = kit.identity()
+    names = naming(identity, arrange(kit.whole_case([kit.Source()]), images, identity.installation_uid), kit.edition())
+    for library in ("pydicom", "highdicom", "numpy", "scikit-image", "pillow", "reportlab", "python-gdcm", "pylibjpeg-rle"):
+        assert version(library) in names.parts, library
