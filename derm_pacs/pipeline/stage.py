@@ -73,9 +73,17 @@ def run(stage: Stage[Given, Made], subject: int, site: Site) -> None:
         if said.reason is DATABASE_AWAY:
             raise
         _LOG.warning("%s %d: %s", stage.task, subject, said)
-        trace = "".join(traceback.format_exception(error)) if isinstance(said, Defect) else ""
+        trace = _trace(error) if isinstance(said, Defect) else ""
         failure = Failure(error=said, trace=trace, counted=claimed)
         site.database.transaction(lambda tx: stage.fail(tx, subject, failure, site))
+
+
+def _trace(error: BaseException) -> str:
+    """Return the traceback, the cause first; of others' errors without their words, which may quote a patient's value."""
+    below = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    words = f": {error}" if isinstance(error, WalkError) else ""
+    lines = "".join(traceback.format_tb(error.__traceback__))
+    return f"{_trace(below) if below is not None else ''}{lines}{type(error).__name__}{words}\n"
 
 
 def _translated(error: Exception) -> WalkError:
