@@ -6,6 +6,7 @@ from derm_pacs.domain.errors import Defect
 from derm_pacs.results.check import check
 from tests.results.product import judges, readers
 from tests.results.product.judges import Tools
+from tests.results.product.template import template_faults
 from tests.results.product.told import Case
 
 
@@ -23,6 +24,7 @@ JUDGES: dict[str, Callable[[Case, Tools], Iterator[str]]] = {
     "dsrdump": judges.dsrdump,
     "figures": readers.figure_faults,
     "masks": lambda case, _: readers.mask_faults(case),
+    "template": lambda case, _: template_faults(case),
     "names": lambda case, _: readers.name_faults(case),
     "pictures": lambda case, _: readers.picture_faults(case),
 }

@@ -57,6 +57,25 @@ def no_relationship(report: Dataset) -> None:
     del report.ContentSequence[0].RelationshipType
 
 
+def another_meaning(report: Dataset) -> None:
+    report.ContentSequence[0].ConceptNameCodeSequence[0].CodeMeaning = "Language"
+
+
+def another_lesion(report: Dataset) -> None:
+    item = next(one for one in report.iterall() if one.keyword == "UID" and one.value != report.DeviceSerialNumber)
+    item.value = "1.2.3"
+
+
+def more_than_certain(report: Dataset) -> None:
+    measured = next(item for item in report.iterall() if item.keyword == "MeasuredValueSequence").value[0]
+    measured.NumericValue = "1.25"
+    measured.FloatingPointValue = 1.25
+
+
+def out_of_place(report: Dataset) -> None:
+    report.ContentSequence.append(report.ContentSequence[-1].ContentSequence[0].ContentSequence[0])
+
+
 def no_words(picture: Dataset) -> None:
     picture.BurnedInAnnotation = "NO"
 
@@ -70,6 +89,10 @@ def no_words(picture: Dataset) -> None:
         (Form.REPORT_SR, another_patient, "dcentvfy"),
         (Form.PICTURE, no_rows, "dciodvfy"),
         (Form.OVERLAY_SR, no_relationship, "dsrdump"),
+        (Form.OVERLAY_SR, another_meaning, "template"),
+        (Form.REPORT_SR, another_lesion, "template"),
+        (Form.REPORT_SR, more_than_certain, "template"),
+        (Form.REPORT_SR, out_of_place, "template"),
         (Form.PICTURE, no_words, "pictures"),
         (Form.PRESENTATION, another_patient, "our own check"),
     ],
