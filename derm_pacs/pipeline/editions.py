@@ -7,7 +7,7 @@ that an edition for another destination, made later, is made of the same and sha
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from derm_pacs.domain.edition import Edition
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import CaseFindings, FrameFinding, Preview, Refusal
 from derm_pacs.domain.reasons import DEFECT, NO_ROUTE, RESULT_INVALID
-from derm_pacs.domain.study import StoredInstance
+from derm_pacs.domain.study import SpoolPlace, StoredInstance
 from derm_pacs.domain.visits import Grouping
 from derm_pacs.ledger import cases, results, runs, visits
 from derm_pacs.ledger.columns import Json
@@ -100,9 +100,29 @@ def _with_unrouted(case: CaseFindings, images: Sequence[RevisionImage]) -> CaseF
     return replace(case, findings=case.findings + unrouted)
 
 
+class _InTheSpool(Mapping[str, bytes]):
+    """Files that are read when they are asked for, each time: a study's images together can be more than the memory."""
+
+    def __init__(self, places: Mapping[str, SpoolPlace], spool_dir: Path) -> None:
+        self._places = places
+        self._spool_dir = spool_dir
+
+    def __getitem__(self, uid: str) -> bytes:
+        return read.payload(self._spool_dir, self._places[uid])
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._places  # the base class would read the file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 def sources(given: Material, site: Site) -> Mapping[str, bytes]:
-    """Read the source images out of the spool, by SOP Instance UID; raises `Defect` where their bytes are damaged."""
-    return {one.sop_instance_uid: read.payload(site.settings.spool_dir, one.place) for one in given.images}
+    """Return the source images in the spool, by SOP Instance UID; to ask for one raises `Defect` where its bytes are damaged."""
+    return _InTheSpool({one.sop_instance_uid: one.place for one in given.images}, site.settings.spool_dir)
 
 
 def previews(

@@ -125,8 +125,9 @@ def read(part10: bytes) -> SourceImage:
     Raises `Defect` where it cannot be read: the case would not have come here.
     """
     try:
-        with unheard():
-            dataset = pydicom.dcmread(io.BytesIO(part10), stop_before_pixels=True)
+        with unheard(), io.BytesIO(part10) as file:
+            dataset = pydicom.dcmread(file, stop_before_pixels=True)
+            dataset.buffer = None  # it would keep the whole file, pixels and all
             dataset.decode()
             return _from_dataset(dataset)
     except (InvalidDicomError, AttributeError, KeyError, ValueError, TypeError, OSError) as error:

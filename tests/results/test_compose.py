@@ -4,6 +4,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -376,3 +377,16 @@ def test_the_names_change_with_every_library_on_which_the_bytes_depend(kit: Any)
     names = naming(identity, arrange(kit.whole_case([kit.Source()]), images, identity.installation_uid), kit.edition())
     for library in ("pydicom", "highdicom", "numpy", "scikit-image", "pillow", "reportlab", "python-gdcm", "pylibjpeg-rle"):
         assert version(library) in names.parts, library
+
+
+def test_what_is_read_of_a_source_does_not_keep_its_pixels(kit: Any) -> None:
+    """A study's mosaics together can be more than the memory."""
+    part10 = kit.Source(rows=1200, columns=1200).part10
+    tracemalloc.start()
+    try:
+        kept = [source.read(bytes(bytearray(part10))) for _ in range(4)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(kept) == 4
+    assert held < len(part10) / 2
