@@ -19,8 +19,8 @@ STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 _PENDING = frozenset({0xFF00, 0xFF01})
 _AGAIN = frozenset({0xA700, 0x0110, 0x0213})
 """Out of resources, processing failure, resource limitation."""
-_MOST_ANSWERS = 100_000
-"""Answers to one question after which a peer is not listened to any longer."""
+MOST_ANSWERS = 100_000
+"""Answers about one series after which a peer is not listened to any longer."""
 
 
 def present(destination: Destination, study_uid: str, instances: Iterable[Instance]) -> frozenset[str]:
@@ -73,8 +73,8 @@ def _listed(association: Association, destination: Destination, question: Datase
                 raise Busy(PEER_BUSY, f"{where(destination)}: status 0x{status:04X} for the C-FIND")
             if status not in _PENDING and status != 0x0000:
                 raise Rejected(NO_QUERY, f"{where(destination)}: status 0x{status:04X} for the C-FIND")
-            if number >= _MOST_ANSWERS:
-                raise Rejected(NO_QUERY, f"{where(destination)}: more than {_MOST_ANSWERS} answers for one series")
+            if number >= MOST_ANSWERS:
+                raise Rejected(NO_QUERY, f"{where(destination)}: more than {MOST_ANSWERS} answers for one series")
             if identifier is not None:
                 found.append(str(identifier.get("SOPInstanceUID", "")))
     except RuntimeError as error:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from derm_pacs.delivery import dicom_json, web
 from derm_pacs.delivery.interface import Instance, WebDestination
-from derm_pacs.delivery.query import by_series
+from derm_pacs.delivery.query import MOST_ANSWERS, by_series
 from derm_pacs.domain.errors import Rejected
 from derm_pacs.domain.reasons import ACCESS_DENIED, NO_QUERY
 
@@ -49,6 +49,8 @@ def _listed(service: web.Web, path: str, wanted: frozenset[str]) -> frozenset[st
         seen |= page
         if not new or wanted <= seen:
             return seen
+        if len(seen) > MOST_ANSWERS:
+            raise Rejected(NO_QUERY, f"{web.where(service.destination)}: more than {MOST_ANSWERS} answers for one series")
 
 
 def _page(service: web.Web, path: str, params: dict[str, str]) -> frozenset[str] | None:

@@ -57,6 +57,17 @@ def test_a_service_that_passes_over_the_offset_is_not_asked_for_ever(service: We
     assert len(service.asked) == 2
 
 
+def test_a_service_that_always_finds_more_is_not_asked_for_ever(
+    service: WebService, objects: list[Composed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_query, "MOST_ANSWERS", 5)
+    service.answer = lambda request: listing(f"2.25.99.{int(request.query.get('offset', ['0'])[0])}") if len(service.asked) < 50 else listing()
+    with pytest.raises(Rejected) as caught:
+        web_query.present(service.destination(), "2.25.1", objects[:1])
+    assert caught.value.reason is NO_QUERY
+    assert len(service.asked) == 6
+
+
 def test_no_content_is_nothing_found(service: WebService, objects: list[Composed]) -> None:
     service.answer = lambda _request: (204, "", b"")
     assert web_query.present(service.destination(), "2.25.1", objects) == frozenset()
