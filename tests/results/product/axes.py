@@ -197,11 +197,9 @@ def forbidden_by_iod(combination: Combination) -> tuple[str, ...]:
     """Say why the standard does not allow the combination; it arrives all the same."""
     colour, sop_class, said = combination.colour, combination.sop_class, []
     in_colour = not colour.is_grey and colour is not Colour.PALETTE
-    photograph = sop_class in (SopClass.DERMOSCOPIC, SopClass.PHOTOGRAPHIC)
-    if photograph and colour in (Colour.PALETTE, Colour.MONOCHROME1, Colour.GREY_16):
-        said.append("visible light images are RGB, YBR or MONOCHROME2 with 8 bits (PS3.3 C.8.12.1.1)")
-    if sop_class in CONFOCAL and colour in (Colour.PALETTE, Colour.MONOCHROME1):
-        said.append("confocal images are MONOCHROME2, RGB or YBR (PS3.3 C.8.12.13)")
+    lit = (SopClass.DERMOSCOPIC, SopClass.PHOTOGRAPHIC, *CONFOCAL)
+    if sop_class in lit and colour not in (Colour.RGB, Colour.YBR_FULL_422, Colour.YBR_RCT, Colour.MONOCHROME2):
+        said.append("photographs and confocal images are RGB, YBR_FULL_422, YBR_RCT, YBR_ICT or MONOCHROME2 (PS3.3 C.8.12.1.1.1)")
     if sop_class is SopClass.GREY_BYTE_CAPTURE and colour is not Colour.MONOCHROME2:
         said.append("grey byte captures are MONOCHROME2 of 8 bits (PS3.3 A.8.3)")
     if sop_class is SopClass.GREY_WORD_CAPTURE and colour is not Colour.GREY_16:
@@ -211,7 +209,7 @@ def forbidden_by_iod(combination: Combination) -> tuple[str, ...]:
     if sop_class in SINGLE_FRAME and combination.frames is Frames.SEVERAL:
         said.append("the IOD has no Multi-frame module")
     if sop_class in CONFOCAL and combination.spacing not in PIXEL:
-        said.append("Pixel Measures is mandatory (PS3.3 A.87)")
+        said.append("Pixel Measures is mandatory (PS3.3 A.90)")
     if combination.name in (Name.BACKSLASH, Name.CARETS, Name.LONG, Name.CONTROL, Name.UNDECLARED):
         said.append("the name breaks the rules of its value representation or character set (PS3.5 6.1, 6.2)")
     if combination.type2 is Type2.MISSING:

@@ -115,7 +115,7 @@ def _add_class(image: Dataset, combination: Combination) -> None:
     match sop_class:
         case SopClass.DERMOSCOPIC:
             image.RecognizableVisualFeatures = "NO"
-            image.LightSourcePolarization = image.ContactMethod = image.ImmersionMedia = ""
+            image.LightSourcePolarization = image.ContactMethod = ""
             image.EmitterColorTemperature = image.OpticalMagnificationFactor = None
             image.AcquisitionContextSequence = []
         case SopClass.PHOTOGRAPHIC:
@@ -125,8 +125,11 @@ def _add_class(image: Dataset, combination: Combination) -> None:
         case _:
             image.ConversionType = "DI"
             if sop_class in MULTI_FRAME_CAPTURES:
-                image.FrameIncrementPointer = 0x00181063
-                image.FrameTime = 40
+                if combination.frames is Frames.SEVERAL:
+                    image.FrameIncrementPointer, image.FrameTime = 0x00181063, 40
+                if combination.colour.photometric == "MONOCHROME2":
+                    image.PresentationLUTShape = "IDENTITY"
+                    image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, 0, "US"
 
 
 def _add_confocal(image: Dataset, combination: Combination) -> None:
