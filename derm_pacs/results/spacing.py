@@ -1,6 +1,6 @@
 """How large a pixel truly is, where the image says so in a way that holds at the skin.
 
-The rule: Pixel Measures of confocal classes (the module is mandatory there and speaks of the tissue, PS3.3 A.87);
+The rule: Pixel Measures of confocal classes (the module is mandatory there and speaks of the tissue, PS3.3 A.90);
 else Pixel Spacing with a Pixel Spacing Calibration Type (PS3.3 section 10.7.1.3: FIDUCIAL or GEOMETRY say that the
 value was calibrated in the object). A bare Pixel Spacing, Imager Pixel Spacing, Nominal Scanned Pixel Spacing or a
 magnification factor is the camera's business and gives no millimetres.

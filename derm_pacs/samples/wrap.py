@@ -1,6 +1,6 @@
 """Wraps a photograph into a DICOM instance of the class that a dermatoscope or camera would send.
 
-Dermoscopic Photography (PS3.3 A.32.11, C.8.12.14), VL Photographic (A.32.4) and, for confocal pictures, Secondary
+Dermoscopic Photography (PS3.3 A.32.11, C.8.12.13), VL Photographic (A.32.4) and, for confocal pictures, Secondary
 Capture (A.8). A baseline JPEG is encapsulated as it is, everything else is stored uncompressed.
 """
 

@@ -138,7 +138,7 @@ def _source(sample: Sample, picture: Picture) -> Dataset:
 
 
 def _make_confocal(source: Dataset) -> None:
-    """Turn the capture into an image of the confocal class, with the size of its pixels (PS3.3 A.87)."""
+    """Turn the capture into an image of the confocal class, with the size of its pixels (PS3.3 A.90)."""
     del source.ConversionType
     source.SOPClassUID = CONFOCAL_CLASS
     source.NumberOfFrames = 1
