@@ -15,6 +15,9 @@ from derm_pacs.pipeline.retry import SILENT_TRIES, Again, GiveUp, Tries, decide
 from derm_pacs.pipeline.site import Site
 from derm_pacs.pipeline.stage import Failure
 
+_SILENT_TRIES = 2 * SILENT_TRIES
+"""Two stages count on a delivery while it is pending: deliver and compose edition."""
+
 
 def taken_on(tx: Session, delivery_id: int, waiting: DeliveryState, site: Site) -> DeliveryRow | None:
     """Return the locked row of a delivery that is in `waiting` and whose revision still wants it; counts the try.
@@ -40,7 +43,7 @@ def taken_on(tx: Session, delivery_id: int, waiting: DeliveryState, site: Site) 
 def _given_up(row: DeliveryRow, site: Site) -> tuple[Reason, str] | None:
     """Return why a pending delivery is not tried again, None where it is."""
     if row.reason_code is None:
-        silent = row.attempts >= SILENT_TRIES
+        silent = row.attempts >= _SILENT_TRIES
         return (DEFECT, f"the process ended {row.attempts} times without a word") if silent else None
     if row.first_attempt_at is not None and site.now() - row.first_attempt_at > site.deadline:
         return DEADLINE, row.reason_detail or row.reason_code

@@ -154,3 +154,23 @@ def test_a_delivery_whose_tries_are_killed_after_an_error_ends_at_its_deadline(d
         return ledger_rows.state_of(tx, revision_id), row.reason_code, row.reason_detail
 
     assert database.transaction(look) == (State.HELD, DEADLINE.code, "pacs: nobody answers")
+
+
+@pytest.mark.parametrize(("tries", "state"), [(15, DeliveryState.PENDING), (16, DeliveryState.REFUSED)])
+def test_a_delivery_whose_process_dies_at_every_try_is_refused_after_many(
+    database: Database, tmp_path: Path, tries: int, state: DeliveryState
+) -> None:
+    site = ledger_rows.site(database, tmp_path)
+
+    def work(tx: Session) -> tuple[DeliveryState, str | None]:
+        revision_id = ledger_rows.revision(tx, State.DELIVERING)
+        ledger_rows.finding(tx, revision_id)
+        made = ledger_rows.delivery(tx, revision_id, "pacs")
+        for _ in range(tries + 1):
+            taken_on(tx, made, DeliveryState.PENDING, site)
+        row = tx.get_one(DeliveryRow, made)
+        return row.state, row.reason_detail
+
+    found, detail = database.transaction(work)
+    assert found is state
+    assert (detail or "").endswith("without a word" if state is DeliveryState.REFUSED else "")
