@@ -86,8 +86,8 @@ class Web:
 def opened(destination: WebDestination) -> Iterator[Web]:
     """Open a session with the destination's credentials; a token is fetched here.
 
-    Raises `Transient` (SECRET_UNREADABLE, PEER_AWAY, CERTIFICATE_UNTRUSTED), `Busy` (PEER_BUSY) or `Rejected`
-    (ACCESS_DENIED) where the authorisation server gives no token.
+    Raises `Transient` (SECRET_UNREADABLE, PEER_AWAY, CERTIFICATE_UNTRUSTED, and ACCESS_DENIED where the authorisation
+    server gives no token: a password that was changed is mended within the deadline), `Busy` (PEER_BUSY) or `Rejected`.
     """
     with _session(destination) as session:
         yield Web(destination=destination, session=session)
@@ -106,7 +106,7 @@ def refusal(destination: WebDestination, status: int, what: str) -> WalkError:
     if status in _AWAY:
         return Transient(PEER_AWAY, said)
     if status in _DENIED:
-        return Rejected(ACCESS_DENIED, said)
+        return Transient(ACCESS_DENIED, said)
     if status in _NOT_THERE or status < HTTPStatus.BAD_REQUEST:
         return Rejected(NO_SERVICE, said)
     return Rejected(OBJECT_REFUSED, said)
@@ -118,7 +118,7 @@ def translated(destination: WebDestination) -> Iterator[None]:
     try:
         yield
     except AuthlibBaseError as error:
-        raise Rejected(ACCESS_DENIED, f"{where(destination)}: the authorisation server says {error.error}") from error
+        raise Transient(ACCESS_DENIED, f"{where(destination)}: the authorisation server says {error.error}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         inner = _innermost(error)
         reason = CERTIFICATE_UNTRUSTED if isinstance(inner, ssl.SSLCertVerificationError) else PEER_AWAY
@@ -189,7 +189,7 @@ def _renew_token(session: Any, destination: WebDestination) -> None:
         except ValueError as error:
             raise Rejected(NO_SERVICE, f"{where(destination)}: what token_url answers is no token") from error
     if not token.get("access_token"):
-        raise Rejected(ACCESS_DENIED, f"{where(destination)}: the authorisation server gave no token")
+        raise Transient(ACCESS_DENIED, f"{where(destination)}: the authorisation server gave no token")
 
 
 def _body(response: requests.Response, destination: WebDestination, seconds: float) -> bytes:

@@ -10,7 +10,7 @@ from derm_pacs.delivery import dicom_json, web
 from derm_pacs.delivery.interface import Instance, WebDestination
 from derm_pacs.delivery.query import MOST_ANSWERS, by_series
 from derm_pacs.domain.errors import Rejected
-from derm_pacs.domain.reasons import ACCESS_DENIED, NO_QUERY
+from derm_pacs.domain.reasons import NO_QUERY
 
 _NO_STUDY = {"StudyInstanceUID": "2.25.0", "limit": "1"}
 """A search that finds nobody's study: only whether it is answered is of interest."""
@@ -63,7 +63,7 @@ def _page(service: web.Web, path: str, params: dict[str, str]) -> frozenset[str]
         return None
     if answer.status != HTTPStatus.OK:
         error = web.refusal(service.destination, answer.status, "a search")
-        if isinstance(error, Rejected) and error.reason is not ACCESS_DENIED:
+        if isinstance(error, Rejected):
             raise Rejected(NO_QUERY, error.detail)
         raise error
     listed = dicom_json.datasets(answer.body)

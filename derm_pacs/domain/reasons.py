@@ -170,7 +170,8 @@ PEER_REFUSES = _reason(
 )
 ACCESS_DENIED = _reason(
     "access_denied", "The destination does not accept our credentials.",
-    "Correct auth, user and secret of the peer in the settings, or our rights at the destination; then retry the case.", Who.ADMIN,
+    "Correct auth, user and secret of the peer in the settings, or our rights at the destination; the delivery is tried again.",
+    Who.ADMIN,
 )
 SECRET_UNREADABLE = _reason(
     "secret_unreadable", "The secret for the destination cannot be read.",
@@ -211,7 +212,7 @@ COMMITMENT_OVERDUE = _reason(
 )
 NOT_LISTED = _reason(
     "not_listed", "Asked for our objects, the destination does not list every one of them, though it acknowledged them.",
-    "Look whether the objects are at the destination; send them again there if they are not.", Who.ADMIN,
+    "Look whether the objects are at the destination; then retry the case, which sends them again.", Who.ADMIN,
 )
 PROOF_NOT_ASKED = _reason(
     "proof_not_asked", "By the settings the destination is not asked whether it has the objects.",

@@ -181,7 +181,8 @@ def _settle_query(tx: Session, row: DeliveryRow, given: Given, present: frozense
         _end(tx, row, DeliveryState.PROVEN, site, proof=Proof.QUERY)
     elif again > given.until:
         detail = ", ".join(f"{one.form} {one.sop_instance_uid}" for one in missing)
-        _end(tx, row, DeliveryState.UNPROVABLE, site, reason=NOT_LISTED, detail=detail)
+        # As with a failed commitment: the case is held, so that a person can have everything sent again.
+        _end(tx, row, DeliveryState.REFUSED, site, reason=NOT_LISTED, detail=detail)
     else:
         row.next_attempt_at = again
         queue.defer(tx, Task.CONFIRM, row.id, at=again)

@@ -13,7 +13,7 @@ from derm_pacs.domain.codes import code
 from derm_pacs.domain.composed import Composed
 from derm_pacs.domain.operating_point import call
 from derm_pacs.domain.reasons import REASONS
-from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, LesionCall, LesionTold, Region
+from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, LesionCall, LesionTold, Region, place_of
 from derm_pacs.results.message import control_id, text_of
 from derm_pacs.results.source import SourceImage
 from derm_pacs.results.visits import change_since
@@ -102,7 +102,7 @@ def _expected(arrangement: Arrangement) -> Iterator[Fact]:
         sub = str(told.lesion.number)
         yield sub, _value_of("tracking_uid"), told.lesion.tracking_uid, ""
         yield sub, _value_of("tracking_identifier"), told.lesion.tracking_id, ""
-        sites = [frame.image.site for frame in told.frames if frame.image.site]
+        sites = [frame.image.site for frame in told.frames if frame.image.site] if place_of(told.frames) else []
         if sites:
             yield sub, _value_of("finding_site"), sites[0].region.value, ""
         if sites and sites[0].laterality:

@@ -15,7 +15,7 @@ from derm_pacs.domain.findings import Classification, OperatingPoint, Run
 from derm_pacs.domain.operating_point import call
 from derm_pacs.domain.reasons import REASONS, UNREADABLE
 from derm_pacs.results import wording
-from derm_pacs.results.arrange import SKIN, Arrangement, Frame, LesionCall, LesionTold, Refused, Region
+from derm_pacs.results.arrange import SKIN, Arrangement, Frame, LesionCall, LesionTold, Refused, Region, place_of
 from derm_pacs.results.identity import Naming
 from derm_pacs.results.measure import certainty, probability, significant
 from derm_pacs.results.sr_class import RULES
@@ -95,7 +95,7 @@ def _lesion(told: LesionTold) -> Iterator[Observation]:
     yield Observation(name=code("tracking_uid"), sub=sub, value=told.lesion.tracking_uid)
     yield Observation(name=code("tracking_identifier"), sub=sub, value=told.lesion.tracking_id)
     site = next((frame.image.site for frame in told.frames if frame.image.site is not None), None)
-    if site is not None:
+    if site is not None and place_of(told.frames) is not None:  # images that contradict one another say no place
         yield Observation(name=code("finding_site"), sub=sub, value=site.region)
         if site.laterality is not None:
             yield Observation(name=code("laterality"), sub=sub, value=site.laterality)

@@ -68,12 +68,12 @@ def test_the_same_objects_again_do_no_harm(destination: WebDestination, objects:
         assert log == [one.sop_instance_uid for one in objects]
 
 
-def test_a_wrong_password_is_refused(destination: WebDestination, objects: list[Composed]) -> None:
+def test_a_wrong_password_is_tried_again_until_it_is_mended(destination: WebDestination, objects: list[Composed]) -> None:
     wrong = replace(destination, access=Basic(user="derm", secret=lambda: "other"))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(Transient) as caught:
         stow.send(wrong, objects, lambda _uid, _status: None)
     assert caught.value.reason is ACCESS_DENIED
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(Transient) as caught:
         web_query.present(wrong, STUDY, objects)
     assert caught.value.reason is ACCESS_DENIED
 

@@ -189,7 +189,7 @@ def test_a_service_out_of_resources_is_busy(service: WebService, objects: list[C
 @pytest.mark.parametrize(
     ("status", "error", "reason"),
     [
-        (401, Rejected, ACCESS_DENIED), (403, Rejected, ACCESS_DENIED), (404, Rejected, NO_SERVICE), (405, Rejected, NO_SERVICE),
+        (401, Transient, ACCESS_DENIED), (403, Transient, ACCESS_DENIED), (404, Rejected, NO_SERVICE), (405, Rejected, NO_SERVICE),
         (301, Rejected, NO_SERVICE), (307, Rejected, NO_SERVICE), (204, Rejected, NO_SERVICE), (501, Rejected, NO_SERVICE),
         (408, Transient, PEER_AWAY), (502, Transient, PEER_AWAY), (504, Transient, PEER_AWAY),
     ],

@@ -77,7 +77,7 @@ def test_a_token_that_soon_ends_is_renewed(
 def test_credentials_that_the_authority_does_not_know_send_nothing(
     service: WebService, authority: WebService, objects: list[Composed]
 ) -> None:
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(Transient) as caught:
         stow.send(service.destination(access=client(authority, secret=lambda: "wrong4711")), objects, nothing)
     assert caught.value.reason is ACCESS_DENIED
     assert "invalid_client" in caught.value.detail
@@ -88,12 +88,12 @@ def test_credentials_that_the_authority_does_not_know_send_nothing(
 @pytest.mark.parametrize(
     ("reply", "error", "reason"),
     [
-        ((200, "application/json", b"{}"), Rejected, ACCESS_DENIED),
+        ((200, "application/json", b"{}"), Transient, ACCESS_DENIED),
         ((200, "text/html", b"<p>log in"), Rejected, NO_SERVICE),
         ((200, "application/json", b"[1]"), Rejected, NO_SERVICE),
         ((302, "text/html", b""), Rejected, NO_SERVICE),
         ((404, "text/html", b""), Rejected, NO_SERVICE),
-        ((401, "text/html", b""), Rejected, ACCESS_DENIED),
+        ((401, "text/html", b""), Transient, ACCESS_DENIED),
         ((429, "text/html", b""), Busy, PEER_BUSY),
         ((503, "application/json", b"{}"), Busy, PEER_BUSY),
         ((502, "text/html", b""), Transient, PEER_AWAY),
@@ -125,7 +125,7 @@ def test_no_error_and_no_value_shows_a_secret(service: WebService, authority: We
     service.answer = lambda _request: (401, "text/plain", b"")
     for access in (Basic(user="derm", secret=lambda: "geheim4711"), client(authority)):
         destination = service.destination(access=access)
-        with pytest.raises(Rejected) as caught:
+        with pytest.raises(Transient) as caught:
             stow.send(destination, objects, nothing)
         error: BaseException | None = caught.value
         while error is not None:

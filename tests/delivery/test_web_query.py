@@ -92,7 +92,7 @@ def test_a_service_that_cannot_be_asked_is_told(service: WebService, objects: li
 
 @pytest.mark.parametrize(
     ("status", "error", "reason"),
-    [(401, Rejected, ACCESS_DENIED), (503, Busy, PEER_BUSY), (429, Busy, PEER_BUSY), (504, Transient, PEER_AWAY)],
+    [(401, Transient, ACCESS_DENIED), (503, Busy, PEER_BUSY), (429, Busy, PEER_BUSY), (504, Transient, PEER_AWAY)],
 )
 def test_what_may_mend_is_not_called_no_query(
     service: WebService, objects: list[Composed], status: int, error: type[Exception], reason: Any
