@@ -139,11 +139,11 @@ class Answer(Enum):
 
     @property
     def edition(self) -> Edition:
-        """The edition with every DICOM form."""
+        """The edition with every form."""
         sr, seg, geometry, rle = self.value
         compressed = {Form.PICTURE} if seg is SegKind.BINARY else {Form.PICTURE, Form.SEG}
         return Edition(
-            forms=frozenset(Form) - {Form.MESSAGE}, sr=sr, seg=seg, seg_geometry=geometry,
+            forms=frozenset(Form), sr=sr, seg=seg, seg_geometry=geometry,
             rle=frozenset(compressed if rle else ()),
         )  # fmt: skip
 

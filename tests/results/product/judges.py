@@ -56,7 +56,7 @@ class Tools:
 
 def dciodvfy(case: Case, tools: Tools) -> Iterator[str]:
     """Yield the errors of each object against its IOD; the false ones stand in `results/validator.py`."""
-    for one in case.composed:
+    for one in case.objects:
         for line in tools.told_by("dciodvfy", "-new", tools.file(one)).splitlines():
             if line.startswith("Error") and not _is_false_error(line, one, case.combination):
                 yield f"dciodvfy, {one.form}: {line}"
@@ -90,7 +90,7 @@ def _as_the_tool_reads_it(case: Case, tools: Tools) -> Path:
 
 def _known(case: Case, tools: Tools) -> Iterator[Path]:
     """Yield the objects; a label map, whose class the tool does not know, as a segmentation."""
-    for one in case.composed:
+    for one in case.objects:
         path = tools.file(one)
         if one.sop_class_uid == LABEL_MAP_SEGMENTATION:
             path = tools.folder / f"shown-{one.sop_instance_uid}.dcm"

@@ -211,7 +211,7 @@ def name_faults(case: Case) -> Iterator[str]:
     """Yield where patient and study are not named as in the source, character by character."""
     source = pydicom.dcmread(io.BytesIO(case.source), stop_before_pixels=True)
     source.decode()
-    for one in case.composed:
+    for one in case.objects:
         mine = read(one)
         mine.decode()
         for keyword in (*SENDERS_OWN, "StudyInstanceUID", "AccessionNumber", "PatientBirthDate", "StudyDate"):
@@ -237,6 +237,9 @@ def picture_faults(case: Case) -> Iterator[str]:
         document = bytes(read(one).EncapsulatedDocument)
         if not document.startswith(b"%PDF-") or b"%%EOF" not in document[-16:]:
             yield "the document is no PDF"
+    for one in case.of(Form.MESSAGE):
+        if b"research use" not in one.data or any(byte < 32 and byte != 13 for byte in one.data):
+            yield "the message does not say what it is for, or holds control characters"
     for one in case.of(*REPORTS):
         if "research use" not in str(read(one)):
             yield f"{one.form} does not say what it is for"

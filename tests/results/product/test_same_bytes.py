@@ -43,17 +43,13 @@ datetime.datetime, datetime.date = Later, LaterDate
 sys.path.insert(0, sys.argv[2])
 import hashlib
 from dataclasses import replace
-from derm_pacs.domain.composed import Form
-from derm_pacs.domain.edition import Edition
-from derm_pacs.results.compose import compose
 from tests.results.product.axes import Answer, Frames, Name
 from tests.results.product.test_findings import PHOTOGRAPH
 from tests.results.product.told import case
 print(datetime.datetime.now().year)
 for answer in Answer:
     made = case(replace(PHOTOGRAPH, answer=answer, frames=Frames.SEVERAL, name=Name.JAPANESE))
-    message = compose(made.findings, made.sources, made.identity, Edition(forms=frozenset({Form.MESSAGE})), made.previews)
-    for one in (*made.composed, *message):
+    for one in made.composed:
         print(answer.name, one.form, one.sop_instance_uid, hashlib.sha256(one.data).hexdigest())
 """
 

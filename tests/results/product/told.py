@@ -85,6 +85,11 @@ class Case:
         """What compose and check take."""
         return {self.uid: self.source}
 
+    @property
+    def objects(self) -> list[Composed]:
+        """What is composed but the message, which is no DICOM object."""
+        return [one for one in self.composed if one.form is not Form.MESSAGE]
+
     def of(self, *forms: Form) -> list[Composed]:
         """Return the composed objects of these forms."""
         return [one for one in self.composed if one.form in forms]
