@@ -35,6 +35,10 @@ def all_points() -> list[str]:
 
 
 POINTS = all_points()
+DISTINCT = [point for point in POINTS if point.endswith(("-after", "work-before"))]
+"""Points that leave different things behind: what a transaction did not commit is as if the call had not begun, and the
+end of one call is the beginning of the next, but for a committed claim whose work has not begun. The campaign dies at all.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +94,11 @@ def die_at(hospital: Hospital, kill_dir: Path, points: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("stage", ["listener", "filing", "clock", "analyse", "compose", "edition", "deliver", "confirm", "conclude"])
-def test_a_process_killed_at_every_point_of_a_stage_loses_and_doubles_nothing(
+def test_a_process_killed_at_every_distinct_point_of_a_stage_loses_and_doubles_nothing(
     deadly: tuple[Hospital, Path], stage: str
 ) -> None:
     hospital, kill_dir = deadly
-    die_at(hospital, kill_dir, [point for point in POINTS if point.startswith(stage)])
+    die_at(hospital, kill_dir, [point for point in DISTINCT if point.startswith(stage)])
 
 
 @pytest.mark.campaign
