@@ -7,8 +7,10 @@ from importlib.metadata import version
 
 from derm_pacs.domain.composed import Form, Identity, Reference
 from derm_pacs.domain.edition import Edition
+from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import Run
 from derm_pacs.domain.identifiers import derived_uid
+from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results.arrange import Arrangement, LesionTold
 
 COMPOSER_VERSION = "2"
@@ -102,10 +104,10 @@ class Naming:
 def naming(identity: Identity, arrangement: Arrangement, edition: Edition) -> Naming:
     """Gather what names the objects of a revision.
 
-    Raises `ValueError` for a `made_at` without time zone.
+    Raises `Defect` for a `made_at` without time zone.
     """
     if identity.made_at.utcoffset() is None:
-        raise ValueError("Identity.made_at has no time zone; give it in the facility's")
+        raise Defect(RESULT_INVALID, "Identity.made_at has no time zone; give it in the facility's")
     first = arrangement.images[0]
     made_at = identity.made_at.astimezone(first.zone or identity.made_at.tzinfo)
     parts = (
