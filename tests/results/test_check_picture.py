@@ -17,6 +17,8 @@ from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.visits import LesionVisit
 from derm_pacs.results import picture_words
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 
 def one_pixel(dataset: Dataset) -> None:
     dataset.PixelData = bytes([dataset.PixelData[0] ^ 1]) + dataset.PixelData[1:]

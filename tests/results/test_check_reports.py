@@ -16,6 +16,8 @@ from derm_pacs.domain.findings import CaseFindings, Combine, LesionRule, Refusal
 from derm_pacs.domain.reasons import RESULT_INVALID
 from derm_pacs.results.visits import lesion_visits
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 EARLIER = "1.2.826.0.1.3680043.10.999.71"
 Change = Callable[[Dataset], None]
 

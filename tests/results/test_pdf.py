@@ -24,6 +24,8 @@ from derm_pacs.domain.visits import LesionProbability, LesionVisit
 from derm_pacs.results import pdf_report
 from derm_pacs.results.pdf_report import MOST_PICTURES, NOT_SHOWN
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 HONESTY = "AI result, research use, not for primary diagnosis"
 
 

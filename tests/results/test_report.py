@@ -20,6 +20,8 @@ from derm_pacs.domain.findings import CaseFindings, Combine, LesionRule, Mask, R
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results import readback
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 
 def composed(kit: Any, case: CaseFindings, *sources: Any, **other: Any) -> tuple[Composed, ...]:
     objects: tuple[Composed, ...] = kit.composed(case, *sources, **other)

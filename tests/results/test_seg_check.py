@@ -20,6 +20,8 @@ from derm_pacs.results.check_seg import places, seg_faults
 from derm_pacs.results.seg_readback import Unreadable, masks
 from tests.results.seg_cases import PlacedSource, TiledSource, seg_edition, segs_of, usual_case
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 Spoil = Callable[[Dataset], None]
 
 

@@ -24,6 +24,8 @@ from derm_pacs.domain.visits import Grouping, LesionVisit
 from derm_pacs.results import readback
 from derm_pacs.results.visits import lesion_visits
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 OWN = {"TrackingUID": "1.2.3.4.5", "TrackingID": "mole 7"}
 CALIBRATED = {"PixelSpacing": [0.05, 0.05], "PixelSpacingCalibrationType": "FIDUCIAL"}
 FIRST, SECOND = "1.2.826.0.1.3680043.10.999.71", "1.2.826.0.1.3680043.10.999.72"

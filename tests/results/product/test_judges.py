@@ -16,6 +16,8 @@ from tests.results.product.readers import read
 from tests.results.product.test_findings import PHOTOGRAPH
 from tests.results.product.told import Case, case
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 
 @pytest.fixture(scope="module")
 def whole() -> Case:

@@ -15,6 +15,8 @@ from derm_pacs.results.validator import is_false
 from tests.results import conftest as kit
 from tests.results.product.judges import FALSE_DSRDUMP, REPORTS, Tools
 
+pytestmark = pytest.mark.server  # computes for long: each test composes whole studies
+
 EVERYTHING = Edition(forms=frozenset(Form) - {Form.MESSAGE})
 
 
