@@ -51,6 +51,11 @@ class AlexNet(nn.Module):
         grid = self.avgpool(self.features(x))  # (N, 256, 6, 6)
         return cast(Tensor, self.classifier(torch.flatten(grid, 1)))
 
+    def pooled_features(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to the last hidden layer (N, 4096), which the logits are linear in."""
+        grid = self.avgpool(self.features(x))
+        return cast(Tensor, self.classifier[:-1](torch.flatten(grid, 1)))
+
 
 def start_weights(module: nn.Module) -> None:
     """Give a layer He's initial weights; torch's default is too small for a network this deep without normalisation.

@@ -1,4 +1,4 @@
-"""DeepLabv3+ with an EfficientNet-Lite0 encoder: a light network that draws the lesion mask.
+"""DeepLabv3+ with an EfficientNet-Lite encoder: a light network that draws the lesion mask.
 
 Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", ECCV 2018.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from derm_networks.efficientnet_lite import DEEP_CHANNELS, LOW_LEVEL_CHANNELS, EfficientNetLite0Encoder
+from derm_networks.efficientnet_lite import EfficientNetLiteEncoder, Variant
 
 
 class DeepLabV3Plus(nn.Module):
@@ -23,6 +23,7 @@ class DeepLabV3Plus(nn.Module):
         self,
         *,
         num_classes: int = 1,
+        encoder: Variant = "lite0",
         rates: tuple[int, ...] | list[int] = (3, 6, 9),
         channels: int = 128,
         low_level_channels: int = 32,
@@ -30,9 +31,9 @@ class DeepLabV3Plus(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = EfficientNetLite0Encoder(output_stride=16, drop_path=drop_path)
-        self.pyramid = AtrousPyramid(DEEP_CHANNELS, channels, tuple(rates))
-        self.low_level = _unit(LOW_LEVEL_CHANNELS, low_level_channels)
+        self.encoder = EfficientNetLiteEncoder(encoder, output_stride=16, drop_path=drop_path)
+        self.pyramid = AtrousPyramid(self.encoder.deep_channels, channels, tuple(rates))
+        self.low_level = _unit(self.encoder.low_level_channels, low_level_channels)
         self.decoder = nn.Sequential(
             separable(channels + low_level_channels, channels),
             separable(channels, channels),
@@ -46,6 +47,11 @@ class DeepLabV3Plus(nn.Module):
         context = enlarge(self.pyramid(deep), low.shape[2:])
         y = self.classifier(self.decoder(torch.cat([context, self.low_level(low)], dim=1)))
         return enlarge(y, x.shape[2:])
+
+    def pooled_features(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to the means of the encoder's last maps (N, C), by which an image unlike all others is told."""
+        _, deep = self.encoder(x)
+        return cast(Tensor, deep.mean(dim=(2, 3)))
 
 
 class AtrousPyramid(nn.Module):

