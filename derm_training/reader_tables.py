@@ -1,0 +1,345 @@
+"""Tables of a reader study: who called which image what, beside the truth and an algorithm's score.
+
+Two shapes. Wide: one row an image, one column a reader, with calls (0 or 1) or scores (numbers). Long: one row a call,
+with columns that name the image and the reader; label and scores stand in each row or in a second table of images.
+Images are put into an order of their contents, so that no figure depends on the order of the rows.
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNREAD = -1
+"""Stands for the call of a reader who did not read the image."""
+
+
+class UnusableTable(ValueError):
+    """A table that cannot be used: what is wrong where, and what to do about it."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        super().__init__(f"{wrong}; {remedy}")
+        self.wrong = wrong
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reader:
+    """One reader: calls (N,) of 0, 1 and UNREAD; of a reader who gave scores also these (N,), and the threshold of the calls."""
+
+    name: str
+    rank: str
+    calls: NDArray[np.int8]
+    scores: NDArray[np.float64] | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """Images with truth (N,) of 0 and 1, the scores (N,) of one or more algorithms by column, groups (lesions) and readers."""
+
+    title: str
+    truth: NDArray[np.int8]
+    scores: dict[str, NDArray[np.float64]]
+    groups: tuple[str, ...]
+    readers: tuple[Reader, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences on what was left out and on how the table was understood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """The rows of a CSV with the names of its columns; row numbers in messages are lines of a spreadsheet, header 1."""
+
+    file: Path
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, str], ...]
+
+    def require(self, *names: str) -> None:
+        """Raise UnusableTable where a column is missing."""
+        if missing := [name for name in names if name not in self.columns]:
+            raise UnusableTable(
+                f"{self.file} has no column {', '.join(map(repr, missing))}", f"its columns are {', '.join(self.columns)}"
+            )
+
+    def wrong(self, row: int, column: str, what: str, remedy: str) -> UnusableTable:
+        """Return the error that names file, column, row (0-based here, as in a spreadsheet in the text) and remedy."""
+        return UnusableTable(f"{self.file}, column {column!r}, row {row + 2}: {what}", remedy)
+
+    def cell(self, row: int, column: str) -> str:
+        """Return the text of a cell without blanks around it; a row that is too short has empty cells."""
+        return (self.rows[row].get(column) or "").strip()
+
+    def number(self, row: int, column: str) -> float:
+        """Return the finite number of a cell."""
+        text = self.cell(row, column)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.wrong(row, column, f"{text!r} is no number", "write a number, or leave the row out")
+        return value
+
+    def truth(self, row: int, column: str, positive: str | None) -> int:
+        """Return 1 for a positive label; 0 and 1 are labels by themselves, names need the name of the positive one."""
+        text = self.cell(row, column)
+        if positive is not None:
+            if not text:
+                raise self.wrong(row, column, "the label is empty", "write the label, or leave the row out")
+            return int(text == positive)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if value not in {0.0, 1.0}:
+            raise self.wrong(row, column, f"the label {text!r} is not 0 or 1", "write 0 or 1, or say by --positive which label counts as 1")
+        return int(value)
+
+
+def read_sheet(file: Path) -> Sheet:
+    """Read a CSV (UTF-8, with or without byte order mark); raises UnusableTable for what is no table."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = tuple(reader.fieldnames or ())
+            rows = tuple(reader)
+    except OSError as error:
+        raise UnusableTable(f"{file} cannot be read ({error.strerror})", "name a CSV file that exists") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UnusableTable(f"{file} is no CSV in UTF-8 ({error})", "save the table as CSV, UTF-8, with commas") from error
+    if not rows:
+        raise UnusableTable(f"{file} has no rows", "the first line names the columns, each further line is one row")
+    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+        raise UnusableTable(f"{file} has the column {', '.join(map(repr, repeated))} more than once", "give each column its own name")
+    return Sheet(file=file, columns=columns, rows=rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """What the columns of a study's table are called."""
+
+    label: str
+    scores: tuple[str, ...]
+    readers: tuple[str, ...]
+    """Wide: the readers' columns. Long: the one column that names the reader."""
+    call: str | None = None
+    """Long: the column of calls; None says that the table is wide."""
+    image: str | None = None
+    group: str | None = None
+    rank: str | None = None
+    """Long: the column of a reader's rank, such as attending or resident."""
+    positive: str | None = None
+    """The label (and, in calls, the word) that counts as 1 where these are names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """Where one reader's calls stand: the row of each image (None: not read) in a column of a sheet."""
+
+    name: str
+    rank: str
+    sheet: Sheet
+    column: str
+    rows: tuple[int | None, ...]
+
+    def cells(self) -> list[tuple[int, str]]:
+        """Return row and text for each image; (-1, "") where it was not read."""
+        return [(-1, "") if row is None else (row, self.sheet.cell(row, self.column)) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arranged:
+    """A table of either shape, brought to one: the row of each image, its group ("" where none is named), each reader's calls."""
+
+    sheet: Sheet
+    rows: tuple[int, ...]
+    groups: tuple[str, ...]
+    readers: tuple[Called, ...]
+
+
+def arranged(table: Path, columns: Columns, images: Path | None = None) -> Arranged:
+    """Read a table; `images` is the second table of the long shape. Raises UnusableTable."""
+    sheet = read_sheet(table)
+    if columns.call is None:
+        return _wide(sheet, columns)
+    return _long(sheet, sheet if images is None else read_sheet(images), columns)
+
+
+def read_study(table: Path, columns: Columns, thresholds: dict[str, float], images: Path | None = None) -> Study:
+    """Read a table of two classes; `thresholds` by reader turn scores into calls (0.5 where none is named).
+
+    Raises UnusableTable naming file, column, row and remedy.
+    """
+    here = arranged(table, columns, images)
+    readers = tuple(_reader(one, columns.positive, thresholds) for one in here.readers)
+    study = Study(
+        title=table.name,
+        truth=np.array([here.sheet.truth(row, columns.label, columns.positive) for row in here.rows], dtype=np.int8),
+        scores={name: np.array([here.sheet.number(row, name) for row in here.rows]) for name in columns.scores},
+        groups=here.groups,
+        readers=readers,
+        notes=_notes(readers),
+    )
+    if study.truth.all() or not study.truth.any():
+        held = "positive" if study.truth.all() else "negative"
+        raise UnusableTable(
+            f"{table}, column {columns.label!r}: every image is {held}", "a comparison needs both; look at --label and --positive"
+        )
+    for reader in study.readers:
+        for value, word in ((1, "positive"), (0, "negative")):
+            if not ((study.truth == value) & (reader.calls != UNREAD)).any():
+                raise UnusableTable(f"{table}: the reader {reader.name!r} has called no {word} image", "leave this reader out")
+    return ordered(study)
+
+
+def ordered(study: Study) -> Study:
+    """Return the study with its images in an order of their contents: no draw of a bootstrap depends on the rows' order."""
+    keys: list[Sequence[object]] = [study.groups, *(study.scores[name].tolist() for name in sorted(study.scores))]
+    for reader in sorted(study.readers, key=lambda one: one.name):
+        keys += [reader.calls.tolist(), [] if reader.scores is None else np.nan_to_num(reader.scores, nan=-np.inf).tolist()]
+    if not any(study.groups):
+        keys = keys[1:]
+    rows = list(zip(study.truth.tolist(), *(key for key in keys if len(key)), strict=True))
+    order = np.array(sorted(range(len(rows)), key=lambda index: rows[index]))
+    return Study(
+        title=study.title,
+        truth=study.truth[order],
+        scores={name: values[order] for name, values in study.scores.items()},
+        groups=tuple(study.groups[i] for i in order) if any(study.groups) else tuple(f"{i:09d}" for i in range(len(order))),
+        readers=tuple(
+            Reader(
+                name=one.name,
+                rank=one.rank,
+                calls=one.calls[order],
+                scores=None if one.scores is None else one.scores[order],
+                threshold=one.threshold,
+            )
+            for one in sorted(study.readers, key=lambda one: one.name)
+        ),
+        notes=study.notes,
+    )
+
+
+def _wide(sheet: Sheet, columns: Columns) -> Arranged:
+    sheet.require(columns.label, *columns.scores, *columns.readers, *([columns.group] if columns.group else []))
+    if columns.image is not None:
+        sheet.require(columns.image)
+        _once(sheet, columns.image)
+    rows = tuple(range(len(sheet.rows)))
+    return Arranged(
+        sheet=sheet,
+        rows=rows,
+        groups=tuple(sheet.cell(row, columns.group) or f"row {row + 2}" if columns.group else "" for row in rows),
+        readers=tuple(Called(name=name, rank="", sheet=sheet, column=name, rows=rows) for name in columns.readers),
+    )
+
+
+def _long(calls: Sheet, images: Sheet, columns: Columns) -> Arranged:
+    if columns.image is None or columns.call is None or len(columns.readers) != 1:
+        raise UnusableTable(
+            f"{calls.file} is read as one row a call", "name the image's column by --image and the reader's by --reader, once each"
+        )
+    (who,) = columns.readers
+    calls.require(columns.image, who, columns.call, *([columns.rank] if columns.rank else []))
+    images.require(columns.image, columns.label, *columns.scores, *([columns.group] if columns.group else []))
+    first = _images(images, columns)
+    place = {name: index for index, name in enumerate(first)}
+    found: dict[str, list[int | None]] = {}
+    ranks: dict[str, str] = {}
+    for row in range(len(calls.rows)):
+        image, name = calls.cell(row, columns.image), calls.cell(row, who)
+        if image not in place:
+            raise calls.wrong(row, columns.image, f"the image {image!r} is not in {images.file}", "add the image there, or leave the row out")
+        if not name:
+            raise calls.wrong(row, who, "no reader is named", "write who called it")
+        mine = found.setdefault(name, [None] * len(first))
+        if mine[place[image]] is not None:
+            raise calls.wrong(row, who, f"{name!r} has called {image!r} before", "keep one call of each reader for each image")
+        mine[place[image]] = row
+        rank = calls.cell(row, columns.rank) if columns.rank else ""
+        if ranks.setdefault(name, rank) != rank:
+            raise calls.wrong(row, str(columns.rank), f"{name!r} is {rank!r} here and {ranks[name]!r} before", "give a reader one rank")
+    return Arranged(
+        sheet=images,
+        rows=tuple(first.values()),
+        groups=tuple((images.cell(row, columns.group) if columns.group else "") or name for name, row in first.items()),
+        readers=tuple(
+            Called(name=name, rank=ranks[name], sheet=calls, column=columns.call, rows=tuple(rows)) for name, rows in found.items()
+        ),
+    )
+
+
+def _images(images: Sheet, columns: Columns) -> dict[str, int]:
+    """Return each image's first row; rows of one image must agree on label and scores."""
+    first: dict[str, int] = {}
+    for row in range(len(images.rows)):
+        name = images.cell(row, str(columns.image))
+        if not name:
+            raise images.wrong(row, str(columns.image), "no image is named", "write which image it is")
+        before = first.setdefault(name, row)
+        for column in (columns.label, *columns.scores):
+            if images.cell(before, column) != images.cell(row, column):
+                raise images.wrong(
+                    row, column, f"{images.cell(row, column)!r} for {name!r}, but row {before + 2} has {images.cell(before, column)!r}",
+                    "give each image one label and one score",
+                )  # fmt: skip
+    return first
+
+
+def _once(sheet: Sheet, column: str) -> None:
+    seen: dict[str, int] = {}
+    for row in range(len(sheet.rows)):
+        name = sheet.cell(row, column)
+        if name in seen:
+            raise sheet.wrong(
+                row, column, f"{name!r} stands in row {seen[name] + 2} too", "keep one row an image, or name the column of calls by --call"
+            )
+        seen[name] = row
+
+
+def _value(sheet: Sheet, row: int, column: str, positive: str | None) -> float:
+    """Return a call or score; NaN for an empty cell: not read. Words are calls where the positive one is named."""
+    text = sheet.cell(row, column)
+    if not text:
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        if positive is None:
+            raise sheet.wrong(
+                row, column, f"{text!r} is no number", "write 0 or 1, a score, or nothing; or say by --positive which word counts as 1"
+            ) from None
+        return float(text == positive)
+    if not math.isfinite(value):
+        raise sheet.wrong(row, column, f"{text!r} is no finite number", "write 0 or 1, a score, or nothing for an image that was not read")
+    return value
+
+
+def _reader(called: Called, positive: str | None, thresholds: dict[str, float]) -> Reader:
+    name = called.name
+    numbers = np.array([
+        math.nan if row is None else _value(called.sheet, row, called.column, positive) for row in called.rows
+    ])
+    read = np.isfinite(numbers)
+    if name not in thresholds and np.isin(numbers[read], (0, 1)).all():
+        return Reader(name=name, rank=called.rank, calls=np.where(read, np.nan_to_num(numbers), UNREAD).astype(np.int8))
+    return scoring_reader(name, called.rank, numbers, thresholds.get(name, 0.5))
+
+
+def scoring_reader(name: str, rank: str, scores: NDArray[np.float64], threshold: float) -> Reader:
+    """Return a reader who calls an image positive from `threshold` on; NaN among the scores (N,) is an image not read."""
+    calls = np.where(np.isfinite(scores), scores >= threshold, UNREAD).astype(np.int8)
+    return Reader(name=name, rank=rank, calls=calls, scores=scores, threshold=threshold)
+
+
+def _notes(readers: Sequence[Reader]) -> tuple[str, ...]:
+    return tuple(
+        f"{one.name} read {int(read.sum())} of {len(read)} images; the algorithm is compared with this reader on these alone"
+        for one in readers
+        if not (read := one.calls != UNREAD).all()
+    )
