@@ -1,5 +1,6 @@
 """Make an installed version the one that reads images: by a named person, with a reason."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -8,6 +9,7 @@ from derm_pacs.bundles.verify import verify
 from derm_pacs.domain.errors import Rejected
 from derm_pacs.domain.findings import Grade
 from derm_pacs.domain.reasons import BUNDLE_REFUSED, BUNDLE_UNKNOWN
+from derm_pacs.domain.routing import Route
 from derm_pacs.ledger import audit, bundles
 from derm_pacs.ledger.bundles import InstalledBundle
 from derm_pacs.ledger.database import Database
@@ -18,25 +20,27 @@ def activate(
     name: str,
     version: str,
     *,
-    allow_demonstration: bool = False,
+    routes: Sequence[Route],
     actor: str,
     reason: str,
     now: datetime,
 ) -> InstalledBundle:
     """Activate a version, and with it the operating points set for it; the active one of that name steps back.
 
-    Raises `Rejected` (bundle_unknown, or bundle_refused for a bundle of grade demonstration unless that is allowed), and
-    `Defect` (bundle_changed) for a damaged folder.
+    Raises `Rejected` (bundle_unknown, or bundle_refused for a bundle of grade demonstration that a clinical route of the
+    settings names), and `Defect` (bundle_changed) for a damaged folder.
     """
 
     def work(tx: Session) -> InstalledBundle:
         found = bundles.find(tx, name, version)
         if found is None:
             raise Rejected(BUNDLE_UNKNOWN, f"{name} {version}")
-        if found.identity.grade is Grade.DEMONSTRATION and not allow_demonstration:
+        clinical = [one.name for one in routes if one.clinical and name in one.bundles]
+        if found.identity.grade is Grade.DEMONSTRATION and clinical:
             raise Rejected(
                 BUNDLE_REFUSED,
-                f"{name} {version} is of grade demonstration: it is allowed by name only, and never for patients",
+                f"{name} {version} is of grade demonstration, and the clinical route {clinical[0]} names it: take it out of the "
+                "route, or set clinical = false where no patient's images come",
             )
         verify(found.folder, found.identity.content_hash)
         before = bundles.active(tx, name)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from derm_pacs.bundles import manifest
 from derm_pacs.bundles.description import SERVING, NotDescribed, parse
 from derm_pacs.bundles.verify import unusable
-from derm_pacs.domain.bundle import ServingDescription
+from derm_pacs.domain.bundle import FeatureDistance, ServingDescription
 from derm_pacs.domain.errors import Rejected
 from derm_pacs.domain.findings import BundleIdentity, OperatingPoint
 from derm_pacs.domain.golden import GoldenResult
@@ -97,14 +97,18 @@ def _copy(source: Path, target: Path) -> tuple[ServingDescription, str]:
 
 
 def _check_files(description: ServingDescription, entries: dict[str, manifest.FileEntry]) -> None:
-    for path in (LICENCE, description.weights.file, *(one.file for one in description.golden)):
+    promised = {description.weights.file: description.weights.sha256}
+    novelty = description.quality.novelty
+    if isinstance(novelty, FeatureDistance):
+        promised[novelty.file] = novelty.sha256
+    for path in (LICENCE, *promised, *(one.file for one in description.golden)):
         if path not in entries:
             raise NotDescribed(f"{path} is missing")
         if entries[path].size == 0:
             raise NotDescribed(f"{path} is empty")
-    found = entries[description.weights.file].sha256
-    if found != description.weights.sha256:
-        raise NotDescribed(f"{description.weights.file} has SHA-256 {found}, described as {description.weights.sha256}")
+    for path, sha256 in promised.items():
+        if entries[path].sha256 != sha256:
+            raise NotDescribed(f"{path} has SHA-256 {entries[path].sha256}, described as {sha256}")
 
 
 def _prove(results: Sequence[GoldenResult]) -> None:

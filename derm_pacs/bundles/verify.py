@@ -23,6 +23,17 @@ def verify(folder: Path, content_hash: str) -> ServingDescription:
         raise Defect(BUNDLE_CHANGED, f"{folder}: {error}") from error
 
 
+def described(folder: Path) -> ServingDescription:
+    """Return the description of an installed bundle without a look at its other files, which are verified before it runs.
+
+    Raises `Defect` (bundle_changed) where it cannot be read.
+    """
+    try:
+        return parse(_read(folder, SERVING))
+    except (OSError, manifest.NotPlain, NotDescribed) as error:
+        raise Defect(BUNDLE_CHANGED, f"{folder}: {error}") from error
+
+
 def unusable(folder: Path, content_hash: str) -> str:
     """Return why the installed bundle cannot be used; empty where it can."""
     try:

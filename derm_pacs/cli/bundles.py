@@ -17,9 +17,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the bundle.")
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Version, such as 1.0.0.")]
 Point = Annotated[str, typer.Argument(metavar="POINT", help="Id of the operating point; see `bundles list`.")]
 Value = Annotated[float, typer.Argument(metavar="VALUE", help="Probability in 0..1 at or above which the call is positive.")]
-AllowDemonstration = Annotated[
-    bool, typer.Option("--allow-demonstration", help="Let a bundle of grade demonstration in; never for patients.")
-]
 
 
 def list_bundles(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
@@ -36,19 +33,19 @@ def list_bundles(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None
 
 
 def activate(
-    name: Name, version: Version, *, reason: Reason, actor: Actor, allow_demonstration: AllowDemonstration = False,
-    config: Config = DEFAULT_CONFIG,
+    name: Name, version: Version, *, reason: Reason, actor: Actor, config: Config = DEFAULT_CONFIG
 ) -> None:
     """Bring a version of a bundle into force.
 
-    The version that was in force steps back; cases analysed from now on are read by this one.
+    The version that was in force steps back; cases analysed from now on are read by this one. A bundle of grade
+    demonstration comes into force only where no clinical route names it.
 
     Examples:
-        derm-pacs bundles activate melanoma_nevus_alexnet 1.1.0 --reason "validated on our images"
+        derm-pacs bundles activate melanoma_nevus_alexnet 1.2.0 --reason "validated on our images"
     """
     with opened(config, start_embedded=True) as here:
         made = activating.activate(
-            here.database, name, version, allow_demonstration=allow_demonstration, actor=actor, reason=reason, now=datetime.now(UTC)
+            here.database, name, version, routes=here.settings.routing(), actor=actor, reason=reason, now=datetime.now(UTC)
         )
     print(f"{made.identity.name} {made.identity.version} is in force")
 

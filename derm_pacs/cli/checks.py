@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 from derm_pacs.bundles.listing import ListedBundle, listed
+from derm_pacs.bundles.routes import faults
 from derm_pacs.cli.exit_codes import CommandError
 from derm_pacs.cli.opening import require_answer, require_schema
 from derm_pacs.cli.print.checks import Checked
@@ -56,13 +57,16 @@ def bundles(settings: Settings) -> Iterator[Checked]:
         found = listed(ledger)
     finally:
         ledger.close()
-    active = {one.bundle.identity.name for one in found if one.bundle.active}
+    active = {one.bundle.identity.name: one for one in found if one.bundle.active}
+    usable = {name: (one.bundle.identity, one.bundle.folder) for name, one in active.items() if not one.unusable}
     yield from (_bundle(one) for one in found)
     for route in settings.routes:
         for name in route.bundles:
             if name not in active:
                 what = f"bundle {name} of route {route.name}"
                 yield Checked(what=what, ok=False, says="no version of it is in force", remedy=NO_ACTIVE_BUNDLE.remedy)
+        for reason, names in faults(route.route(), usable):
+            yield Checked(what=names, ok=False, says=reason.sentence, remedy=reason.remedy)
 
 
 def _bundle(one: ListedBundle) -> Checked:

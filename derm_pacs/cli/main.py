@@ -58,6 +58,15 @@ COMMANDS: tuple[Listed | Noun, ...] = (
         Listed("activate", "Bring a version of a bundle into force.", "bundles", "activate"),
         Listed("deactivate", "Take a bundle out of force.", "bundles", "deactivate"),
         Listed("threshold", "Move the threshold of a bundle's operating point.", "bundles", "threshold"),
+        Listed("train", "Train a bundle on images of your own, by its own configuration.", "bundle_train", "train"),
+        Listed("evaluate", "Measure a bundle on a table of images: figures with intervals, calibration, each source by itself, the colour baseline beside it.", "bundle_evaluate", "evaluate"),
+        Listed("export", "Ship a trained network: weights, their hash, what they say of the golden pictures, and the bundle's metadata.", "bundle_export", "export"),
+        Listed("readers", "Compare an algorithm with readers from any table: ROC, each reader a point, the algorithm at each reader's sensitivity.", "bundle_readers", "readers"),
+        Listed("embed", "Plot by t-SNE which pictures a bundle's network sees as alike: those of a table by label, or of stored cases by its call.", "bundle_embed", "embed"),
+        Listed("crops-experiment", "Compare one classifier on whole images, on the network's crops and on crops by hand.", "bundle_crops_experiment", "crops_experiment"),
+        Listed("compare", "Train a bundle's network and common ones under one schedule, and print one table of their figures with intervals.", "bundle_compare", "compare"),
+        Listed("novelty", "Find the limit beyond which an image is unlike all that a bundle has learned from, and write it into the bundle.", "bundle_novelty", "novelty"),
+        Listed("quality", "Measure what a bundle's quality gate lets through: pictures without skin, damaged ones, and good ones.", "bundle_quality", "quality"),
     )),
     Noun("pacs", "Ask the peers of the settings.", (
         Listed("echo", "Send a C-ECHO to one peer or to all.", "pacs", "echo"),
@@ -69,6 +78,10 @@ COMMANDS: tuple[Listed | Noun, ...] = (
     )),
     Listed("migrate", "Bring the database to the schema of this program.", "migrate", "migrate"),
     Listed("demo", "Show the whole way on synthetic studies or on images of your own.", "demo", "demo"),
+    Noun("samples", "Draw pictures to train and to try with, where no real ones may be had.", (
+        Listed("mosaics", "Draw confocal mosaics of naevi, melanomas and basal cell carcinomas.", "samples", "mosaics"),
+        Listed("dermatoses", "Draw pictures of nine skin diseases, those of the fourteen of which no real image may be had here.", "samples", "dermatoses"),
+    )),
     Listed("wrap", "Wrap photographs into DICOM instances.", "wrap", "wrap"),
 )
 

@@ -44,6 +44,8 @@ class Area:
     """A segmented region of an image."""
 
     bundle: str
+    output: str
+    """Id of the bundle's output, such as `lesion` or `skin`."""
     pixels: int
     share: float
     """Of the whole image, 0..1."""
@@ -203,7 +205,8 @@ def _call(run: RunLine, finding: FindingLine, point: OperatingPoint) -> Call:
 def _area(run: RunLine, finding: FindingLine) -> Area:
     data = finding.data
     return Area(
-        bundle=f"{run.bundle.name} {run.bundle.version}", pixels=data["pixels"], share=data["pixels"] / (data["rows"] * data["columns"])
+        bundle=f"{run.bundle.name} {run.bundle.version}", output=finding.output, pixels=data["pixels"],
+        share=data["pixels"] / (data["rows"] * data["columns"]),
     )
 
 

@@ -85,7 +85,7 @@ def _said(image: ImageAccount) -> list[str]:
         f" {'>=' if one.is_positive else '<'} threshold {one.threshold:.2f} (set by {one.threshold_set_by})"
         for one in image.calls
     ]
-    said += [f"lesion area {one.pixels} pixels, {100 * one.share:.1f} % of the image" for one in image.areas]
+    said += [f"{one.output} area {one.pixels} pixels, {100 * one.share:.1f} % of the image" for one in image.areas]
     said += [f"not analysed, because {one}" for one in image.refusals]
     return said or ["not analysed: no route takes this kind of image"]
 

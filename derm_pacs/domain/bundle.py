@@ -50,21 +50,27 @@ class NetworkDescription(_Closed):
     """A network by its name in the product's registry, and its arguments."""
 
     name: Name
-    args: dict[str, int | float | str | bool | list[int]] = {}
+    args: dict[str, int | float | str | bool | list[int] | list[str]] = {}
 
 
 class WeightsDescription(_Closed):
-    """The weights file; the tensors are brought to float32 when they are loaded."""
+    """The weights file; the tensors are brought to float32 when they are loaded.
+
+    With `int8` every weight of two or more dimensions is held as 8-bit integers in -127..127, beside it `<name>.scale`, one float32
+    for each output channel; all other tensors are float16.
+    """
 
     file: RelativeFile
     sha256: Sha256
-    dtype: Literal["float32", "float16"]
+    dtype: Literal["float32", "float16", "int8"]
 
 
 class InputDescription(_Closed):
     """What the bundle reads."""
 
     colour: Literal["RGB", "GREY"]
+    sop_classes: Annotated[list[Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]], Field(max_length=64)] = []
+    """SOP Class UIDs that the bundle was made for, for the reader of the description: routes decide what it gets."""
     min_short_side: Annotated[int, Field(ge=16, le=4096)]
     """Pixels of the shorter side below which the image is refused."""
     intended: Annotated[str, Field(max_length=300)]
@@ -92,10 +98,31 @@ class Normalize(_Closed):
 PreprocessingStep = Annotated[Resize | Normalize, Field(discriminator="op")]
 
 
-class InferenceDescription(_Closed):
-    """How the network is applied."""
+class WholeImage(_Closed):
+    """The network reads the whole image at once."""
 
     kind: Literal["whole"]
+    average: Literal["none", "flips"] = "none"
+    """`flips`: the mean of the logits of the image and its three mirror images, where validation showed that it helps."""
+
+
+class Windows(_Closed):
+    """The network reads a large image window by window, each brought to its size by the preprocessing.
+
+    For each class, the image's probability is the mean of the `share` highest of its windows, at least one; the shares of all
+    classes are then brought to the sum 1. Windows of which more than `max_empty` is empty (grey below 8) are left out.
+    """
+
+    kind: Literal["windows"]
+    side: Annotated[int, Field(ge=16, le=2048)]
+    """Side of a window in pixels of the image."""
+    overlap: Annotated[float, Field(ge=0, le=0.75)]
+    share: Annotated[float, Field(gt=0, le=1)]
+    max_empty: Unit
+    batch: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+InferenceDescription = Annotated[WholeImage | Windows, Field(discriminator="kind")]
 
 
 class ClassDescription(_Closed):
@@ -118,10 +145,10 @@ class ClassificationOutput(_Closed):
 
 
 class SegmentationOutput(_Closed):
-    """Logits of shape (1, 1, height, width) at the network's input size.
+    """Logits of shape (1, maps, height, width) at the network's input size, of which `channel` is this output's.
 
     They are brought to the image's size bilinearly, then activated and compared with the threshold;
-    the largest connected region is kept and its holes are filled.
+    the largest connected region, or every large one, is kept and its holes are filled.
     """
 
     kind: Literal["segmentation"]
@@ -129,6 +156,10 @@ class SegmentationOutput(_Closed):
     activation: Literal["sigmoid"]
     threshold: Annotated[float, Field(gt=0, lt=1)]
     concept: Name
+    channel: Annotated[int, Field(ge=0, le=63)] = 0
+    """Outputs of different channels may share one tensor of the network."""
+    keep: Literal["largest", "large"] = "largest"
+    """`large`: every region of at least a fifth of the largest one's area."""
     min_area_fraction: Unit
     """Share of the image below which nothing counts as found."""
 
@@ -146,13 +177,58 @@ class OperatingPointDescription(_Closed):
 
 
 class ExplanationDescription(_Closed):
-    """A map of what spoke for the class that an operating point watches (MONAI's visualisation)."""
+    """A map of what spoke for the class that an operating point watches.
 
-    method: Literal["grad_cam"]
+    `grad_cam` is MONAI's and needs a layer; `cam` is its closed form for a network whose logits are the mean of class maps (Zhou
+    et al., CVPR 2016), without a gradient; `windows` lays each window's probability where the window lies.
+    """
+
+    method: Literal["grad_cam", "cam", "windows"]
     output: Name
     """Id of a classification output."""
-    layer: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=100)]
-    """The network's module whose activations are weighed."""
+    layer: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=100)] | None = None
+    """The network's module whose activations are weighed; of `grad_cam` alone."""
+
+    @model_validator(mode="after")
+    def _layer_where_needed(self) -> "ExplanationDescription":
+        if (self.layer is not None) != (self.method == "grad_cam"):
+            raise ValueError("explanation.layer is given with grad_cam and with no other method")
+        return self
+
+
+class CropSearch(_Closed):
+    """Which parts of the image another bundle may read: squares around lesions that show skin and lesion enough.
+
+    Yanagisawa et al., J Dermatol Sci 2023;109(1):30-36: more than 80 % skin and more than 10 % lesion; lesion counts as skin.
+    """
+
+    lesion: Name
+    """Id of the segmentation output of lesions."""
+    skin: Name
+    """Id of the segmentation output of skin."""
+    min_skin: Unit = 0.8
+    min_lesion: Unit = 0.1
+    max_crops: Annotated[int, Field(ge=1, le=16)] = 4
+
+
+class Energy(_Closed):
+    """Out of distribution by minus the log-sum-exp of the first classification's logits (Liu et al., NeurIPS 2020)."""
+
+    kind: Literal["energy"]
+    maximum: float
+
+
+class FeatureDistance(_Closed):
+    """Out of distribution by the distance of the network's pooled features from those of the training images.
+
+    The file holds `mean` (C,), `basis` (C, k), `scale` (k,) and `residual` (1,), all float32: the distance is the root of the sum
+    of squares of the k whitened coordinates and of the rest's length divided by `residual` (after Lee et al., NeurIPS 2018).
+    """
+
+    kind: Literal["feature_distance"]
+    file: RelativeFile
+    sha256: Sha256
+    maximum: Annotated[float, Field(gt=0)]
 
 
 class QualityLimits(_Closed):
@@ -161,6 +237,10 @@ class QualityLimits(_Closed):
     min_laplacian_variance: Annotated[float, Field(ge=0)]
     max_dark_fraction: Unit
     min_contrast: Annotated[float, Field(ge=0)]
+    max_bright_fraction: Unit = 1.0
+    min_skin_fraction: Unit = 0.0
+    novelty: Annotated[Energy | FeatureDistance, Field(discriminator="kind")] | None = None
+    """Beyond its maximum, a limit found on validation images, the image is unlike all that the bundle has learned from."""
 
 
 class ValidationFigure(_Closed):
@@ -201,9 +281,19 @@ class ServingDescription(_Closed):
     outputs: Annotated[list[OutputDescription], Field(min_length=1, max_length=8)]
     operating_points: list[OperatingPointDescription] = []
     explanation: ExplanationDescription | None = None
+    crops: CropSearch | None = None
     quality: QualityLimits
     validation: list[ValidationFigure] = []
     golden: Annotated[list[GoldenInput], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _kinds_agree(self) -> "ServingDescription":
+        drawn = [output.id for output in self.outputs if isinstance(output, SegmentationOutput)]
+        if self.inference.kind == "windows" and drawn:
+            raise ValueError(f"inference.kind windows reads classifications; it gives no mask for {drawn[0]!r}")
+        if isinstance(self.quality.novelty, Energy) and len(drawn) == len(self.outputs):
+            raise ValueError("quality.novelty energy is that of a classification, and there is none")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> "ServingDescription":
@@ -218,6 +308,11 @@ class ServingDescription(_Closed):
                 raise ValueError(f"operating point {point.id!r} names no class of {point.output!r}: {point.positive!r}")
         if self.explanation is not None and not isinstance(outputs.get(self.explanation.output), ClassificationOutput):
             raise ValueError(f"explanation names no classification output: {self.explanation.output!r}")
+        if self.explanation is not None and (self.explanation.method == "windows") != (self.inference.kind == "windows"):
+            raise ValueError("explanation.method windows goes with inference.kind windows, and with no other")
+        for name in (self.crops.lesion, self.crops.skin) if self.crops is not None else ():
+            if not isinstance(outputs.get(name), SegmentationOutput):
+                raise ValueError(f"crops names no segmentation output: {name!r}")
         return self
 
 

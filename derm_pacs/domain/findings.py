@@ -20,6 +20,21 @@ Preview = NDArray[np.uint8]
 """(rows, columns, 3) RGB of a frame, the longer side at most 1024."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rectangle:
+    """A part of a frame, in pixels of the frame: from (left, top) on `width` columns and `height` rows."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def lies_in(self, rows: int, columns: int) -> bool:
+        """Whether it holds pixels, all of them of a frame of this size."""
+        across = 0 <= self.left < self.left + self.width <= columns
+        return across and 0 <= self.top < self.top + self.height <= rows
+
+
 class RunRole(StrEnum):
     """What a run is for; only active runs make results."""
 
@@ -75,7 +90,7 @@ class ClassProbability:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Saliency:
-    """Where in the frame the network found what speaks for a class; a coarse map over the whole frame."""
+    """Where the network found what speaks for a class; a coarse map over the whole of what it read, frame or crop."""
 
     method: str
     """Name of the method's row in `domain/codes.py`."""
@@ -85,12 +100,14 @@ class Saliency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """The probabilities of one frame, in the bundle's order of classes; they sum to 1."""
+    """The probabilities of one frame or of one crop of it, in the bundle's order of classes; they sum to 1."""
 
     output: str
     probabilities: tuple[ClassProbability, ...]
     saliency: Saliency | None = None
     """None where the bundle explains nothing."""
+    region: Rectangle | None = None
+    """The crop that was read; None where the whole frame was."""
 
     def probability_of(self, class_id: str) -> float:
         """Return the probability of a class; raises `KeyError` where the output has no such class."""
@@ -113,17 +130,28 @@ class Segmentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crops:
+    """Which parts of the frame another bundle may read, by a bundle that searches them; empty where there is none."""
+
+    output: str
+    """The segmentation output around whose regions the search went."""
+    rectangles: tuple[Rectangle, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The bundle did not analyse the frame, because."""
+    """The bundle did not analyse the frame, or one crop of it, because."""
 
     reason: str
     """Code of a row of `domain/reasons.py`."""
     detail: str = ""
     """The figure that decided, with its limit; no patient data."""
+    region: Rectangle | None = None
+    """The crop that was to be read; None where it was the whole frame."""
 
 
-Outcome = Classification | Segmentation | Refusal
-"""What one bundle says of one frame; a bundle with several outputs gives several outcomes."""
+Outcome = Classification | Segmentation | Crops | Refusal
+"""What one bundle says of one frame; a bundle with several outputs, or several crops to read, gives several outcomes."""
 
 
 class Combine(StrEnum):

@@ -113,6 +113,17 @@ POOR_QUALITY_DARK = _reason(
 POOR_QUALITY_CONTRAST = _reason(
     "poor_quality_contrast", "The image has too little contrast.", "Take the image again.", Who.CLINICIAN, dicom_code="NA-CONTRAST",
 )
+POOR_QUALITY_BRIGHT = _reason(
+    "poor_quality_bright", "The image is over-exposed.", "Take the image again with less light.", Who.CLINICIAN, dicom_code="NA-BRIGHT",
+)
+NO_SKIN = _reason(
+    "no_skin", "The image shows too little that has the colour of skin.", "Send an image of the skin, taken in white light.",
+    Who.CLINICIAN, dicom_code="NA-NOSKIN",
+)
+OUT_OF_DISTRIBUTION = _reason(
+    "out_of_distribution", "The image is unlike those that the bundle has learned from.",
+    "Look at the image; where it is one that the bundle is meant for, tell the bundle's maker.", Who.CLINICIAN, dicom_code="NA-UNLIKE",
+)
 TOO_SMALL = _reason(
     "too_small", "The image has fewer pixels than the bundle needs.", "Send the image in its full resolution.",
     Who.CLINICIAN, dicom_code="NA-TOOSMALL",
@@ -124,6 +135,19 @@ WRONG_COLOUR = _reason(
 BURNED_IN = _reason(
     "burned_in", "The image says that text is burned into its pixels.", "Send the image without burned-in text.",
     Who.CLINICIAN, dicom_code="NA-BURNEDIN",
+)
+NO_CROP = _reason(
+    "no_crop", "No part of the image shows enough skin and lesion.", "Take the image again, nearer to the lesion and with less around the skin.",
+    Who.CLINICIAN, dicom_code="NA-NOCROP",
+)
+CHAIN_IMPOSSIBLE = _reason(
+    "chain_impossible", "The route lets a bundle read crops that cannot be found or read.",
+    "Correct reads_crops_of of the route, or activate versions of which one finds crops and the other draws nothing; then retry the case.",
+    Who.LEAD,
+)
+DEMONSTRATION_BUNDLE = _reason(
+    "demonstration_bundle", "A clinical route names a bundle of grade demonstration; nothing is analysed.",
+    "Take the bundle out of the route, or set clinical = false on a route that no patient's images take; then retry the case.", Who.LEAD,
 )
 TWO_PATIENTS = _reason(
     "two_patients", "The study's images name two patients; nothing is sent.",

@@ -1,7 +1,7 @@
 """Which bundles read which images: routes of the settings, by SOP class and modality."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,10 @@ class Route:
     """Names of bundles, in the order in which they run."""
     destinations: tuple[str, ...]
     """Names of destinations for the results."""
+    reads_crops_of: Mapping[str, str] = field(default_factory=dict)
+    """A bundle that reads crops, and the bundle before it that finds them; without one it reads the whole image."""
+    clinical: bool = True
+    """Whether the images may be of patients: then no bundle of grade demonstration reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

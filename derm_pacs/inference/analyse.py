@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,37 +10,65 @@ from monai.transforms.post.array import Activations, AsDiscrete, FillHoles, Keep
 from torch import Tensor, nn
 from torch.nn import functional
 
-from derm_pacs.domain.bundle import ClassificationOutput, SegmentationOutput, ServingDescription
-from derm_pacs.domain.findings import Classification, ClassProbability, Mask, Outcome, Refusal, Segmentation
+from derm_networks.novelty import FeatureSpace
+from derm_networks.regions import KeepLargeRegions
+from derm_pacs.domain.bundle import (
+    ClassificationOutput,
+    FeatureDistance,
+    SegmentationOutput,
+    ServingDescription,
+    Windows,
+)
+from derm_pacs.domain.findings import Classification, Mask, Outcome, Refusal, Segmentation
 from derm_pacs.domain.reasons import TOO_SMALL, WRONG_COLOUR
-from derm_pacs.inference.explain import Explainer
+from derm_pacs.inference import weights
+from derm_pacs.inference.explain import Explainer, explainer
+from derm_pacs.inference.logits import WrongOutput, assigned, classification, forward, probabilities
+from derm_pacs.inference.networks import build
+from derm_pacs.inference.novelty import Novelty, read_space
 from derm_pacs.inference.outcomes import FrameOutcome, refusal
 from derm_pacs.inference.pixels import Pixels, Undecoded, frames
 from derm_pacs.inference.preprocessing import prepare
-from derm_pacs.inference.quality import gate, measure
+from derm_pacs.inference.quality import gate, measure, skin_gate
+from derm_pacs.inference.windows import analyse_windows
 
 _sigmoid = Activations(sigmoid=True)
 _largest = KeepLargestConnectedComponent(applied_labels=[1], connectivity=2)
+_large = KeepLargeRegions()
 # The background joins through edges where the region joins through corners too.
 _filled = FillHoles(applied_labels=[1], connectivity=1)
-
-
-class WrongOutput(RuntimeError):
-    """The network gave something else than its description says."""
+_ROWS_AT_ONCE = 512
 
 
 class LoadedBundle:
-    """A description with its network, in float32 and evaluation mode, and what explains it."""
+    """A description with its network, in float32 and evaluation mode, what explains it, and what it calls unlike all it knows."""
 
-    __slots__ = ("description", "explainer", "network")
+    __slots__ = ("description", "explainer", "network", "novelty")
 
-    def __init__(self, *, description: ServingDescription, network: nn.Module) -> None:
-        """Make it ready; raises `WrongExplanation` where the network cannot be explained as the description says."""
+    def __init__(
+        self, *, description: ServingDescription, network: nn.Module, space: FeatureSpace | None = None
+    ) -> None:
+        """Make it ready; `space` is what the file of the description's feature distance holds.
+
+        Raises `WrongExplanation` and `WrongNovelty` where the network cannot do what the description says.
+        """
         self.description = description
         self.network = network
-        self.explainer: Explainer | None = None
-        if description.explanation is not None:
-            self.explainer = Explainer(description, description.explanation, network)
+        self.explainer: Explainer | None = explainer(description, network)
+        limit = description.quality.novelty
+        self.novelty: Novelty | None = None if limit is None else Novelty(description, limit, network, space)
+
+
+def load_bundle(folder: Path, description: ServingDescription) -> LoadedBundle:
+    """Build the network of the bundle in `folder` and read all that it is served with.
+
+    Raises `UnknownNetwork`, `WrongWeights`, `WrongExplanation` and `WrongNovelty`.
+    """
+    network = build(description.network)
+    weights.load(folder, description.weights, network)
+    limit = description.quality.novelty
+    space = read_space(folder, limit) if isinstance(limit, FeatureDistance) else None
+    return LoadedBundle(description=description, network=network, space=space)
 
 
 def analyse_image(bundle: LoadedBundle, part10: bytes, *, max_pixels: int, max_frames: int) -> tuple[FrameOutcome, ...]:
@@ -59,37 +88,60 @@ def analyse_pixels(bundle: LoadedBundle, pixels: Pixels) -> tuple[Outcome, ...]:
     Raises `WrongOutput` when the network's outputs are not those of the description.
     """
     description = bundle.description
-    short = min(pixels.shape[:2])
-    if short < description.input.min_short_side:
-        return (refusal(TOO_SMALL, f"shorter side {short} pixels, at least {description.input.min_short_side}"),)
-    refused = gate(measure(pixels), description.quality)
-    if refused is not None:
-        return (refused,)
-    coloured = _in_colour(pixels, description)
-    if isinstance(coloured, Refusal):
-        return (coloured,)
-    prepared = prepare(coloured, description.preprocessing)
+    read = accepted(description, pixels)
+    if isinstance(read, Refusal):
+        return (read,)
+    if isinstance(description.inference, Windows):
+        return analyse_windows(description, description.inference, bundle.network, bundle.novelty, read)
+    prepared = prepare(read, description.preprocessing)
     with torch.inference_mode():
-        logits = bundle.network(prepared)
+        logits = forward(
+            bundle.network, prepared, description.outputs, flips=description.inference.average == "flips"
+        )
+    if bundle.novelty is not None:
+        refused = bundle.novelty.judge(bundle.novelty.figures(prepared, logits))
+        if refused is not None:
+            return (refused,)
     found = outcomes(logits, description, rows=pixels.shape[0], columns=pixels.shape[1])
     return tuple(_explained(bundle.explainer, prepared, outcome) for outcome in found)
+
+
+def accepted(description: ServingDescription, pixels: Pixels) -> Pixels | Refusal:
+    """Return the pixels in the colour that the bundle reads, or the refusal by all of the gate that needs no network.
+
+    Size comes first, then light, contrast and sharpness, then colour, and skin last: what is black is not called colourless, and
+    what is grey not skinless.
+    """
+    short = min(pixels.shape[:2])
+    if short < description.input.min_short_side:
+        return refusal(TOO_SMALL, f"shorter side {short} pixels, at least {description.input.min_short_side}")
+    figures = measure(pixels)
+    refused = gate(figures, description.quality)
+    if refused is not None:
+        return refused
+    grey = _is_grey(pixels)
+    if description.input.colour == "RGB" and grey:
+        return refusal(WRONG_COLOUR, "the image is grey, the bundle reads RGB")
+    if description.input.colour == "GREY" and not grey:
+        return refusal(WRONG_COLOUR, "the image is in colour, the bundle reads grey")
+    return skin_gate(figures, description.quality) or (pixels if description.input.colour == "RGB" or pixels.ndim == 2 else pixels[..., 0])
 
 
 def outcomes(
     logits: Tensor | Sequence[Tensor], description: ServingDescription, *, rows: int, columns: int
 ) -> tuple[Outcome, ...]:
-    """Read the network's outputs, one tensor an output in the description's order, for an image of this size."""
-    tensors = (logits,) if isinstance(logits, Tensor) else tuple(logits)
-    if len(tensors) != len(description.outputs):
-        raise WrongOutput(f"{len(tensors)} outputs, described are {len(description.outputs)}")
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
-        raise WrongOutput("an output holds values that are not finite")
+    """Read the network's outputs in the description's order, for an image of this size; see `logits.assigned` for their number."""
     return tuple(
         _classification(tensor, output)
         if isinstance(output, ClassificationOutput)
         else _segmentation(tensor, output, rows=rows, columns=columns)
-        for tensor, output in zip(tensors, description.outputs, strict=True)
+        for tensor, output in zip(assigned(logits, description.outputs), description.outputs, strict=True)
     )
+
+
+def area_fraction(mask: Mask) -> float:
+    """Return the share of the image that the mask covers."""
+    return float(mask.mean())
 
 
 def _explained(explainer: Explainer | None, prepared: Tensor, outcome: Outcome) -> Outcome:
@@ -98,43 +150,32 @@ def _explained(explainer: Explainer | None, prepared: Tensor, outcome: Outcome) 
     return replace(outcome, saliency=explainer.explain(prepared, outcome))
 
 
-def _in_colour(pixels: Pixels, description: ServingDescription) -> Pixels | Refusal:
-    """Return the pixels in the colour that the bundle reads; colour whose channels are equal everywhere is grey."""
-    grey = pixels.ndim == 2 or bool((pixels == pixels[..., :1]).all())
-    if description.input.colour == "RGB":
-        return refusal(WRONG_COLOUR, "the image is grey, the bundle reads RGB") if grey else pixels
-    if not grey:
-        return refusal(WRONG_COLOUR, "the image is in colour, the bundle reads grey")
-    return pixels if pixels.ndim == 2 else pixels[..., 0]
-
-
-def _classification(logits: Tensor, output: ClassificationOutput) -> Classification:
-    if logits.shape != (1, len(output.classes)):
-        raise WrongOutput(f"{output.id}: logits of shape {tuple(logits.shape)} for {len(output.classes)} classes")
-    shares = torch.softmax(logits[0].double() / output.temperature, dim=0)  # in float64, so that they sum to 1
-    return Classification(
-        output=output.id,
-        probabilities=tuple(
-            ClassProbability(class_id=one.id, concept=one.concept, probability=float(share))
-            for one, share in zip(output.classes, shares, strict=True)
-        ),
+def _is_grey(pixels: Pixels) -> bool:
+    """Return whether the pixels are grey, coded as such or as colour whose channels are equal everywhere."""
+    return pixels.ndim == 2 or all(
+        bool((rows == rows[..., :1]).all())
+        for rows in (pixels[first : first + _ROWS_AT_ONCE] for first in range(0, len(pixels), _ROWS_AT_ONCE))
     )
 
 
+def _classification(logits: Tensor, output: ClassificationOutput) -> Classification:
+    shares = probabilities(logits, output)
+    if len(shares) != 1:
+        raise WrongOutput(f"{output.id}: logits of shape {tuple(logits.shape)} for one image")
+    return classification(shares[0], output)
+
+
 def _segmentation(logits: Tensor, output: SegmentationOutput, *, rows: int, columns: int) -> Segmentation:
-    if logits.ndim != 4 or logits.shape[:2] != (1, 1):
-        raise WrongOutput(f"{output.id}: logits of shape {tuple(logits.shape)}, described as one map")
-    full = functional.interpolate(logits.float(), size=(rows, columns), mode="bilinear", align_corners=False)
+    if logits.ndim != 4 or logits.shape[0] != 1 or logits.shape[1] <= output.channel:
+        raise WrongOutput(f"{output.id}: logits of shape {tuple(logits.shape)}, described as map {output.channel} of one image")
+    own = logits[:, output.channel : output.channel + 1].float()
+    full = functional.interpolate(own, size=(rows, columns), mode="bilinear", align_corners=False)
     inside = AsDiscrete(threshold=output.threshold)(_sigmoid(full[0]))
-    region = np.asarray(_filled(_largest(inside)))[0].astype(np.bool_)
+    kept = (_largest if output.keep == "largest" else _large)(inside)
+    region = np.asarray(_filled(kept))[0].astype(np.bool_)
     return Segmentation(
         output=output.id,
         concept=output.concept,
         threshold=output.threshold,
         mask=region if region.mean() >= output.min_area_fraction and region.any() else np.zeros_like(region),
     )
-
-
-def area_fraction(mask: Mask) -> float:
-    """Return the share of the image that the mask covers."""
-    return float(mask.mean())

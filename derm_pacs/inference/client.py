@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,11 +19,18 @@ from pydantic import ValidationError
 
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.errors import Defect
-from derm_pacs.domain.findings import Preview
+from derm_pacs.domain.findings import Preview, Rectangle
 from derm_pacs.domain.golden import GoldenResult
 from derm_pacs.domain.reasons import RUNNER_FAILED
 from derm_pacs.inference import wire
-from derm_pacs.inference.answers import Expected, ExpectedPreviews, Unbelievable, accept, accept_previews
+from derm_pacs.inference.answers import (
+    Expected,
+    ExpectedPreviews,
+    Unbelievable,
+    accept,
+    accept_previews,
+    message_of,
+)
 from derm_pacs.inference.header import measure, read
 from derm_pacs.inference.memory import content, sealed, writable
 from derm_pacs.inference.messages import (
@@ -32,6 +39,7 @@ from derm_pacs.inference.messages import (
     Broken,
     Confinement,
     Failed,
+    FrameCrops,
     GoldenAnswer,
     GoldenFigures,
     Hello,
@@ -122,15 +130,20 @@ class Runner:
         with self._one_at_a_time:
             return self._live().confinement
 
-    def analyse(self, part10: bytes) -> tuple[FrameOutcome, ...]:
+    def analyse(
+        self, part10: bytes, crops: Mapping[int, Sequence[Rectangle]] | None = None
+    ) -> tuple[FrameOutcome, ...]:
         """Return what the bundle says of each frame of a Part 10 file, in order.
 
-        An image that is not analysed gives refusals. Raises `Defect` (runner_failed) when the process died, hung, met an
-        error of its own, or said what cannot be.
+        With `crops`, by frame (1-based), it says it of each crop in their place, and of nothing else; a bundle that draws masks
+        reads no crops. An image that is not analysed gives refusals. Raises `Defect` (runner_failed) when the process died,
+        hung, met an error of its own, or said what cannot be; `ValueError` for crops where none can be read.
         """
-        expected = Expected(self._description, self._size(part10))
+        expected = Expected(self._description, self._size(part10), crops)
+        if crops is not None and (not expected.parts or expected.masks_a_frame):
+            raise ValueError(f"bundle {self._description.name} is asked for crops and can read none")
         with self._one_at_a_time, sealed(part10) as image, writable(expected.memory) as arrays:
-            answer = self._ask("image", image, arrays)
+            answer = self._ask("image", image, arrays, crops=crops)
             if not isinstance(answer, ImageAnswer):
                 raise self._failed("it answered another question")
             try:
@@ -175,10 +188,17 @@ class Runner:
         if running is not None:
             running.end()
 
-    def _ask(self, about: str, *descriptors: int) -> ImageAnswer | PreviewAnswer | GoldenAnswer:
+    def _ask(
+        self, about: str, *descriptors: int, crops: Mapping[int, Sequence[Rectangle]] | None = None
+    ) -> ImageAnswer | PreviewAnswer | GoldenAnswer:
         running = self._live()
         self._questions += 1
-        question = Question.model_validate({"id": self._questions, "about": about})
+        asked = [
+            FrameCrops(frame=frame, crops=[message_of(one) for one in several])
+            for frame, several in sorted((crops or {}).items())
+            if several
+        ]
+        question = Question.model_validate({"id": self._questions, "about": about, "crops": asked})
         deadline = time.monotonic() + self._timeout
         try:
             wire.send(running.channel, question.model_dump_json().encode(), descriptors, deadline=deadline)

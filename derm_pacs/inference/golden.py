@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from derm_pacs.domain.bundle import GoldenInput
-from derm_pacs.domain.findings import Classification, Outcome, Refusal
+from derm_pacs.domain.findings import Classification, Outcome, Refusal, Segmentation
 from derm_pacs.inference.analyse import LoadedBundle, analyse_pixels, area_fraction
 from derm_pacs.inference.messages import GoldenFigures
 from derm_pacs.inference.pixels import Pixels
@@ -31,9 +31,9 @@ def _figures(bundle: LoadedBundle, folder: Path, golden: GoldenInput, max_pixels
 def _named(outcome: Outcome) -> dict[str, float]:
     if isinstance(outcome, Classification):
         return {one.class_id: one.probability for one in outcome.probabilities}
-    if isinstance(outcome, Refusal):
-        return {}
-    return {f"{outcome.output}_area_fraction": area_fraction(outcome.mask)}
+    if isinstance(outcome, Segmentation):
+        return {f"{outcome.output}_area_fraction": area_fraction(outcome.mask)}
+    return {}
 
 
 def _picture(data: bytes, max_pixels: int) -> Pixels:

@@ -59,15 +59,32 @@ class Failed(_Message):
     detail: Annotated[str, Field(max_length=2000)]
 
 
+class RectangleMessage(_Message):
+    """A part of a frame, in pixels."""
+
+    left: Annotated[int, Field(ge=0)]
+    top: Annotated[int, Field(ge=0)]
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+
+
+class FrameCrops(_Message):
+    """The crops of one frame that are to be read."""
+
+    frame: Annotated[int, Field(ge=1)]
+    crops: Annotated[list[RectangleMessage], Field(min_length=1, max_length=16)]
+
+
 class Question(_Message):
     """Analyse or make previews of the image whose Part 10 bytes are in the descriptor that comes along, or run the golden inputs.
 
     With an image, a second descriptor is the memory file for arrays; `answers.Expected` and `answers.ExpectedPreviews` say
-    where each lies in it.
+    where each lies in it. With `crops` these parts of the image are read, each as an image of its own, and nothing else.
     """
 
     id: Annotated[int, Field(ge=0)]
     about: Literal["image", "preview", "golden"]
+    crops: Annotated[list[FrameCrops], Field(max_length=10_000)] = []
 
 
 class SaliencyAnswer(_Message):
@@ -102,14 +119,25 @@ class RefusalAnswer(_Message):
     detail: Annotated[str, Field(max_length=300)]
 
 
-OutcomeAnswer = Annotated[ClassificationAnswer | SegmentationAnswer | RefusalAnswer, Field(discriminator="kind")]
+class CropsAnswer(_Message):
+    """The crops that another bundle may read."""
+
+    kind: Literal["crops"] = "crops"
+    rectangles: Annotated[list[RectangleMessage], Field(max_length=16)]
+
+
+OutcomeAnswer = Annotated[
+    ClassificationAnswer | SegmentationAnswer | CropsAnswer | RefusalAnswer, Field(discriminator="kind")
+]
 
 
 class FrameAnswer(_Message):
-    """One frame's outcomes in the bundle's order of outputs, or one refusal."""
+    """One frame's outcomes in the bundle's order of outputs, the crops last, or one refusal."""
 
     frame: Annotated[int, Field(ge=1)]
-    outcomes: Annotated[list[OutcomeAnswer], Field(min_length=1, max_length=8)]
+    crop: Annotated[int, Field(ge=0)] | None = None
+    """Which of the crops that were asked for this is about, from 0; None where the whole frame was read."""
+    outcomes: Annotated[list[OutcomeAnswer], Field(min_length=1, max_length=9)]
 
 
 class ImageAnswer(_Message):

@@ -7,16 +7,19 @@ cannot ask for more memory than a network of its kind needs.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, Literal, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
 
 from monai.networks.nets.densenet import DenseNet
-from monai.networks.nets.resnet import ResNet
 from monai.networks.nets.unet import UNet
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from derm_networks.alexnet import AlexNet
 from derm_networks.deeplabv3plus import DeepLabV3Plus
+from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary, ModelName
+from derm_networks.efficientnet_lite import EfficientNetLite, Variant
+from derm_networks.ensemble import EfficientNetLiteEnsemble
+from derm_networks.residual import Block, ResidualNetwork
 from derm_pacs.domain.bundle import NetworkDescription
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -43,7 +46,8 @@ class AlexNetArguments(_Arguments):
 class DeepLabArguments(_Arguments):
     """`derm_networks.deeplabv3plus.DeepLabV3Plus`: 3 channels in, `num_classes` maps at the input's size out."""
 
-    num_classes: Literal[1] = 1
+    num_classes: Literal[1, 2] = 1
+    encoder: Variant = "lite0"
     rates: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=5)] = [3, 6, 9]
     channels: Channels = 128
     low_level_channels: Channels = 32
@@ -59,13 +63,42 @@ class DenseNetArguments(_Arguments):
     block_config: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=6)]
 
 
+class EfficientNetLiteArguments(_Arguments):
+    """`derm_networks.efficientnet_lite.EfficientNetLite`: 3 channels in, logits of `num_classes` out."""
+
+    variant: Variant
+    num_classes: Classes
+
+
+class EfficientNetLiteEnsembleArguments(_Arguments):
+    """`derm_networks.ensemble.EfficientNetLiteEnsemble`: 3 channels in, the mean of the logits out."""
+
+    variants: Annotated[list[Variant], Field(min_length=1, max_length=8)]
+    num_classes: Classes
+
+
+class EfficientNetAuxiliaryArguments(_Arguments):
+    """`derm_networks.efficientnet_auxiliary.EfficientNetAuxiliary`: 3 channels in, logits of the main head out."""
+
+    model_name: ModelName
+    num_classes: Classes
+    auxiliary: Literal[False] = False
+
+
 class ResNetArguments(_Arguments):
-    """MONAI's ResNet in two dimensions, with torchvision's stem (stride 2) and shortcuts (no bias)."""
+    """`derm_networks.residual.ResidualNetwork`; `stride_first` is of bottlenecks alone."""
 
     in_channels: Planes
     num_classes: Classes
-    block: Literal["basic", "bottleneck"]
+    block: Block
     layers: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=4, max_length=4)]
+    stride_first: bool = False
+
+    @model_validator(mode="after")
+    def _bottlenecks(self) -> Self:
+        if self.stride_first and self.block != "bottleneck":
+            raise ValueError("stride_first goes with block bottleneck")
+        return self
 
 
 class UNetArguments(_Arguments):
@@ -84,6 +117,7 @@ def _alexnet(given: AlexNetArguments) -> nn.Module:
 def _deeplab(given: DeepLabArguments) -> nn.Module:
     return DeepLabV3Plus(
         num_classes=given.num_classes,
+        encoder=given.encoder,
         rates=given.rates,
         channels=given.channels,
         low_level_channels=given.low_level_channels,
@@ -102,16 +136,25 @@ def _densenet(given: DenseNetArguments) -> nn.Module:
     return cast(nn.Module, network)
 
 
+def _lite(given: EfficientNetLiteArguments) -> nn.Module:
+    return EfficientNetLite(given.variant, num_classes=given.num_classes)
+
+
+def _lite_ensemble(given: EfficientNetLiteEnsembleArguments) -> nn.Module:
+    return EfficientNetLiteEnsemble(given.variants, num_classes=given.num_classes)
+
+
+def _auxiliary(given: EfficientNetAuxiliaryArguments) -> nn.Module:
+    return cast(nn.Module, EfficientNetAuxiliary(given.model_name, num_classes=given.num_classes))
+
+
 def _resnet(given: ResNetArguments) -> nn.Module:
-    network = ResNet(
+    network = ResidualNetwork(
+        in_channels=given.in_channels,
+        num_classes=given.num_classes,
         block=given.block,
         layers=given.layers,
-        block_inplanes=[64, 128, 256, 512],
-        spatial_dims=2,
-        n_input_channels=given.in_channels,
-        conv1_t_stride=2,
-        num_classes=given.num_classes,
-        bias_downsample=False,
+        stride_first=given.stride_first,
     )
     return cast(nn.Module, network)
 
@@ -142,6 +185,9 @@ NETWORKS: Mapping[str, _Entry[Any]] = MappingProxyType(
         "alexnet": _Entry(AlexNetArguments, _alexnet),
         "deeplabv3plus": _Entry(DeepLabArguments, _deeplab),
         "densenet": _Entry(DenseNetArguments, _densenet),
+        "efficientnet_auxiliary": _Entry(EfficientNetAuxiliaryArguments, _auxiliary),
+        "efficientnet_lite": _Entry(EfficientNetLiteArguments, _lite),
+        "efficientnet_lite_ensemble": _Entry(EfficientNetLiteEnsembleArguments, _lite_ensemble),
         "resnet": _Entry(ResNetArguments, _resnet),
         "unet": _Entry(UNetArguments, _unet),
     }

@@ -8,11 +8,13 @@ from derm_pacs.domain.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameOutcome:
-    """What the bundle says of one frame: one outcome an output, in the bundle's order, or one refusal."""
+    """What the bundle says of one frame, or of one crop of it: one outcome an output, in the bundle's order, or one refusal."""
 
     frame: int
     """1-based."""
     outcomes: tuple[Outcome, ...]
+    crop: int | None = None
+    """Which of the frame's crops that were asked for was read, from 0; None where the whole frame was."""
 
 
 def refusal(reason: Reason, detail: str = "") -> Refusal:

@@ -10,7 +10,7 @@ from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 
 from derm_networks.transforms import ResizeAntialiased
-from derm_pacs.domain.bundle import PreprocessingStep, Resize
+from derm_pacs.domain.bundle import PreprocessingStep, Resize, ServingDescription
 from derm_pacs.inference.pixels import Pixels
 
 
@@ -24,6 +24,13 @@ def prepare(pixels: Pixels, steps: Sequence[PreprocessingStep]) -> Tensor:
     for step in steps:
         tensor = cast(Tensor, _transform(step)(tensor))
     return cast(Tensor, convert_to_tensor(tensor, dtype=torch.float32, track_meta=False)).unsqueeze(0)
+
+
+def empty_input(description: ServingDescription) -> Tensor:
+    """Return what the network sees of the smallest black image that the bundle reads, to try the network by."""
+    side = description.input.min_short_side
+    shape = (side, side, 3) if description.input.colour == "RGB" else (side, side)
+    return prepare(np.zeros(shape, dtype=np.uint8), description.preprocessing)
 
 
 def _transform(step: PreprocessingStep) -> ResizeAntialiased | NormalizeIntensity:

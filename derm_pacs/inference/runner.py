@@ -18,15 +18,19 @@ import traceback
 import warnings
 from pathlib import Path
 
+if __name__ == "__main__":
+    # MONAI imports every optional package that it finds; these come with the extra `train`, and no runner needs them.
+    sys.modules |= {"ignite": None, "matplotlib": None}  # type: ignore[dict-item] # None: as if it were not installed
+
 import torch
 
-from derm_pacs.inference import weights, wire
-from derm_pacs.inference.analyse import LoadedBundle, analyse_image
+from derm_pacs.inference import wire
+from derm_pacs.inference.analyse import LoadedBundle, analyse_image, load_bundle
 from derm_pacs.inference.answers import arrays, encode
 from derm_pacs.inference.confine import confine, readable_places
+from derm_pacs.inference.crops import analyse_crops, searched
 from derm_pacs.inference.golden import figures
 from derm_pacs.inference.messages import Broken, Failed, GoldenAnswer, Hello, Order, PreviewAnswer, Question
-from derm_pacs.inference.networks import build
 from derm_pacs.inference.previews import previews
 
 _PR_SET_PDEATHSIG = 1
@@ -63,9 +67,7 @@ def _prepare(order: Order, channel: socket.socket) -> LoadedBundle | None:
         space = _ADDRESS_SPACE + _ADDRESS_SPACE_A_PIXEL * order.max_pixels
         confinement = confine(readable_places(folder), address_space=space)
         torch.set_num_threads(order.threads)
-        network = build(order.description.network)
-        weights.load(folder, order.description.weights, network)
-        bundle = LoadedBundle(description=order.description, network=network)
+        bundle = load_bundle(folder, order.description)
     except Exception as error:  # noqa: BLE001 whatever it is, the client is told; no image has been seen yet
         wire.send(channel, Failed(detail=f"{type(error).__name__}: {error}"[:2000]).model_dump_json().encode())
         return None
@@ -96,7 +98,11 @@ def _answer(question: Question, order: Order, bundle: LoadedBundle, descriptors:
     part10 = _content(source)
     if question.about == "preview":
         return _previews(question, order, part10, target).model_dump_json().encode()
-    outcomes = analyse_image(bundle, part10, max_pixels=order.max_pixels, max_frames=order.max_frames)
+    limits = {"max_pixels": order.max_pixels, "max_frames": order.max_frames}
+    if question.crops:
+        outcomes = analyse_crops(bundle, part10, question.crops, **limits)
+    else:
+        outcomes = searched(order.description, analyse_image(bundle, part10, **limits))
     for place, content in arrays(outcomes, order.description):
         _write(target, place, content)
     return encode(outcomes, question.id).model_dump_json().encode()

@@ -295,7 +295,7 @@ def _findings(tx: Session, run_id: int) -> tuple[FindingLine, ...]:
         select(*columns)
         .join(Instance, Instance.id == FindingRow.instance_id)
         .where(FindingRow.run_id == run_id)
-        .order_by(Instance.sop_instance_uid, FindingRow.frame, FindingRow.output)
+        .order_by(Instance.sop_instance_uid, FindingRow.frame, FindingRow.output, FindingRow.kind, FindingRow.ordinal)
     )
     return tuple(
         FindingLine(sop_instance_uid=uid, frame=frame, output=output, kind=kind, data=data)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,11 +21,13 @@ from derm_pacs.domain.findings import (
     Classification,
     ClassProbability,
     Combine,
+    Crops,
     FrameFinding,
     LesionRule,
     Mask,
     OperatingPoint,
     Outcome,
+    Rectangle,
     Refusal,
     Run,
     RunRole,
@@ -107,6 +110,8 @@ def remember_route(tx: Session, route: Route, now: datetime) -> int:
         "modalities": sorted(route.modalities),
         "bundles": list(route.bundles),
         "destinations": list(route.destinations),
+        "reads_crops_of": dict(route.reads_crops_of),
+        "clinical": route.clinical,
     }
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
     tx.execute(
@@ -199,9 +204,14 @@ def finish(
     for old in tx.scalars(select(FindingRow).where(FindingRow.run_id == run_id)):
         tx.delete(old)
     tx.flush()
+    alike: Counter[tuple[int, int, str, str]] = Counter()
     for instance_id, frame, outcomes in findings:
         for outcome in outcomes:
-            tx.add(_row(run_id, instance_id, frame, outcome))
+            row = _row(run_id, instance_id, frame, outcome)
+            key = (instance_id, frame, row.kind, row.output)
+            row.ordinal = alike[key]
+            alike[key] += 1
+            tx.add(row)
     run.lesion_rules = [asdict(rule) for rule in lesion_rules]
     run.finished_at = now
     run.reused_from = reused_from
@@ -233,7 +243,7 @@ def case_findings(tx: Session, revision_id: int) -> CaseFindings:
             select(FindingRow, Instance)
             .join(Instance, Instance.id == FindingRow.instance_id)
             .where(FindingRow.run_id == run.id)
-            .order_by(Instance.sop_instance_uid, FindingRow.frame, FindingRow.output)
+            .order_by(Instance.sop_instance_uid, FindingRow.frame, FindingRow.output, FindingRow.kind, FindingRow.ordinal)
         ):
             key = (instance.sop_instance_uid, row.frame)
             frames.setdefault(key, (cases.stored(instance), []))[1].append(_outcome(row))
@@ -281,7 +291,7 @@ def _row(run_id: int, instance_id: int, frame: int, outcome: Outcome) -> Finding
     match outcome:
         case Classification():
             row.kind, row.output = "classification", outcome.output
-            row.data = {"probabilities": [asdict(one) for one in outcome.probabilities]}
+            row.data = {"probabilities": [asdict(one) for one in outcome.probabilities]} | _kept_region(outcome.region)
             if outcome.saliency is not None:
                 _keep_saliency(row, outcome.saliency)
         case Segmentation():
@@ -295,10 +305,21 @@ def _row(run_id: int, instance_id: int, frame: int, outcome: Outcome) -> Finding
                 "pixels": int(outcome.mask.sum()),
             }
             row.mask = zlib.compress(np.packbits(outcome.mask).tobytes())
+        case Crops():
+            row.kind, row.output = "crops", outcome.output
+            row.data = {"rectangles": [asdict(one) for one in outcome.rectangles]}
         case Refusal():
             row.kind, row.output = "refusal", ""
-            row.data = {"reason": outcome.reason, "detail": outcome.detail}
+            row.data = {"reason": outcome.reason, "detail": outcome.detail} | _kept_region(outcome.region)
     return row
+
+
+def _kept_region(region: Rectangle | None) -> dict[str, Any]:
+    return {} if region is None else {"region": asdict(region)}
+
+
+def _region(row: FindingRow) -> Rectangle | None:
+    return Rectangle(**row.data["region"]) if "region" in row.data else None
 
 
 def _outcome(row: FindingRow) -> Outcome:
@@ -307,6 +328,7 @@ def _outcome(row: FindingRow) -> Outcome:
             output=row.output,
             probabilities=tuple(ClassProbability(**one) for one in row.data["probabilities"]),
             saliency=_saliency(row),
+            region=_region(row),
         )
     if row.kind == "segmentation" and row.mask is not None:
         return Segmentation(
@@ -315,8 +337,10 @@ def _outcome(row: FindingRow) -> Outcome:
             threshold=row.data["threshold"],
             mask=_unpacked(row.mask, row.data["rows"], row.data["columns"]),
         )
+    if row.kind == "crops":
+        return Crops(output=row.output, rectangles=tuple(Rectangle(**one) for one in row.data["rectangles"]))
     if row.kind == "refusal":
-        return Refusal(reason=row.data["reason"], detail=row.data["detail"])
+        return Refusal(reason=row.data["reason"], detail=row.data["detail"], region=_region(row))
     raise ValueError(f"finding {row.id} is of the unknown kind {row.kind!r}")
 
 

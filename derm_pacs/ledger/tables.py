@@ -246,19 +246,20 @@ class RunRow(Base):
 
 
 class FindingRow(Base):
-    """What a run says of one frame of one image.
+    """What a run says of one frame of one image; `ordinal` counts what it says alike of several crops of it.
 
     `mask` is the packed mask of a segmentation, `saliency` the compressed grid of a classification.
     """
 
     __tablename__ = "findings"
-    __table_args__ = (UniqueConstraint("run_id", "instance_id", "frame", "output"),)
+    __table_args__ = (UniqueConstraint("run_id", "instance_id", "frame", "kind", "output", "ordinal"),)
     id: Mapped[int] = primary_id()
     run_id: Mapped[int] = reference("runs.id")
     instance_id: Mapped[int] = reference("instances.id", index=True)
     lesion_id: Mapped[int | None] = reference("lesions.id", index=True)
     frame: Mapped[int]
     output: Mapped[str]
+    ordinal: Mapped[int] = mapped_column(server_default="0")
     kind: Mapped[str]
     data: Mapped[Json]
     mask: Mapped[bytes | None]

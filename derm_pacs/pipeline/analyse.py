@@ -1,12 +1,13 @@
 """Analyse: the bundles of the routes read the images of a complete study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from derm_pacs.bundles.routes import faults
 from derm_pacs.domain.case import State, Step
 from derm_pacs.domain.findings import LesionRule, Outcome, Refusal
 from derm_pacs.domain.reasons import (
@@ -23,7 +24,7 @@ from derm_pacs.domain.routing import ImageFacts, Route, route
 from derm_pacs.domain.study import StoredInstance
 from derm_pacs.ledger import cases, runs
 from derm_pacs.ledger.tables import Revision
-from derm_pacs.pipeline import queue, trying
+from derm_pacs.pipeline import chain, queue, trying
 from derm_pacs.pipeline.close import earlier_are_composed
 from derm_pacs.pipeline.queue import Task
 from derm_pacs.pipeline.site import Site
@@ -43,6 +44,8 @@ class ToRead:
     instance_id: int
     image: StoredInstance
     known: Frames | None
+    crops_of: int | None = None
+    """The run whose crops of the image are read; None where the whole image is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class PlannedRun:
     """One bundle and the images that it reads."""
 
     run_id: int
+    name: str
     folder: Path
     content_hash: str
     images: tuple[ToRead, ...]
@@ -71,6 +75,8 @@ class Made:
     findings: Mapping[int, tuple[tuple[int, int, tuple[Outcome, ...]], ...]]
     """(instance id, frame, outcomes)."""
     lesion_rules: Mapping[int, tuple[LesionRule, ...]]
+    taken_over: frozenset[int]
+    """The runs that took over what an earlier one had said."""
 
 
 def claim(tx: Session, revision_id: int, site: Site) -> Given | None:
@@ -127,49 +133,61 @@ def _reject(tx: Session, revision_id: int, why: tuple[Reason, str], site: Site) 
 def _plan(
     tx: Session, revision_id: int, routed: Sequence[tuple[Route, Sequence[runs.RevisionImage]]], site: Site
 ) -> Given | None:
-    planned: dict[str, tuple[runs.ActiveBundle, int, list[runs.RevisionImage]]] = {}
+    planned: dict[str, tuple[runs.ActiveBundle, int, list[tuple[runs.RevisionImage, Route]]]] = {}
     for taken, images in routed:
         route_id = runs.remember_route(tx, taken, site.now())
+        active = {name: found for name in taken.bundles if (found := runs.active_bundle(tx, name)) is not None}
+        missing = next((name for name in taken.bundles if name not in active), None)
+        if missing is not None:
+            _hold(tx, revision_id, (NO_ACTIVE_BUNDLE, f"route {taken.name}, bundle {missing}"), site)
+            return None
+        in_force = {name: (one.identity, Path(one.folder)) for name, one in active.items()}
+        fault = next(faults(taken, in_force), None)
+        if fault is not None:
+            _hold(tx, revision_id, fault, site)
+            return None
         for name in taken.bundles:
-            if name not in planned:
-                bundle = runs.active_bundle(tx, name)
-                if bundle is None:
-                    cases.take(
-                        tx, revision_id, Step.HOLD, actor=trying.ACTOR, reason=NO_ACTIVE_BUNDLE,
-                        detail=f"route {taken.name}, bundle {name}", now=site.now(),
-                    )
-                    return None
-                planned[name] = (bundle, route_id, [])
-            planned[name][2].extend(images)
+            planned.setdefault(name, (active[name], route_id, []))[2].extend((image, taken) for image in images)
     settings = site.settings.analysis.model_dump(mode="json")
+    begun = {
+        name: runs.begin(tx, revision_id=revision_id, bundle=bundle, route_id=route_id, settings=settings, now=site.now())
+        for name, (bundle, route_id, _) in planned.items()
+    }
     return Given(
         revision_id=revision_id,
-        runs=tuple(
-            _planned_run(
-                tx, runs.begin(tx, revision_id=revision_id, bundle=bundle, route_id=route_id, settings=settings, now=site.now()),
-                bundle, images,
-            )
-            for bundle, route_id, images in planned.values()
-        ),
+        runs=tuple(_planned_run(tx, begun, bundle, images) for bundle, _, images in planned.values()),
     )
 
 
+def _hold(tx: Session, revision_id: int, why: tuple[Reason, str], site: Site) -> None:
+    reason, detail = why
+    cases.take(tx, revision_id, Step.HOLD, actor=trying.ACTOR, reason=reason, detail=detail, now=site.now())
+
+
 def _planned_run(
-    tx: Session, run_id: int, bundle: runs.ActiveBundle, images: Sequence[runs.RevisionImage]
+    tx: Session, begun: Mapping[str, int], bundle: runs.ActiveBundle, images: Sequence[tuple[runs.RevisionImage, Route]]
 ) -> PlannedRun:
     """Plan a run; pixels that an earlier revision's run of the same bundle has read are not read again."""
+    run_id = begun[bundle.identity.name]
     to_read: list[ToRead] = []
     reused_from: int | None = None
-    for image in images:
+    for image, taken in images:
         pixels = image.stored.pixel_sha256
         known = runs.known_outcomes(tx, run_id=run_id, pixel_sha256=pixels) if pixels is not None else None
         if known is not None:
             reused_from = known[0]
+        finder = taken.reads_crops_of.get(bundle.identity.name)
         to_read.append(
-            ToRead(instance_id=image.instance_id, image=image.stored, known=known[1] if known is not None else None)
+            ToRead(
+                instance_id=image.instance_id,
+                image=image.stored,
+                known=known[1] if known is not None else None,
+                crops_of=begun[finder] if finder is not None else None,
+            )
         )
     return PlannedRun(
         run_id=run_id,
+        name=bundle.identity.name,
         folder=Path(bundle.folder),
         content_hash=bundle.identity.content_hash,
         images=tuple(to_read),
@@ -178,22 +196,43 @@ def _planned_run(
 
 
 def work(given: Given, site: Site) -> Made:
-    """Let the runners read the images, one after another."""
-    findings: dict[int, tuple[tuple[int, int, tuple[Outcome, ...]], ...]] = {}
-    for planned in given.runs:
-        found: list[tuple[int, int, tuple[Outcome, ...]]] = []
-        for one in planned.images:
-            if one.known is not None:
-                found.extend((one.instance_id, frame, outcomes) for frame, outcomes in one.known.items())
-                continue
+    """Let the runners read the images, one after another: whole images first, then the crops that were found in them."""
+    said: dict[tuple[int, int], Frames] = {}
+    taken_over: set[int] = set()
+    names = {one.run_id: one.name for one in given.runs}
+    for planned, one in _in_order(given):
+        crops: chain.Asked | None = None
+        refused: Frames = {}
+        if one.crops_of is not None:
+            crops, refused = chain.asked(said[one.crops_of, one.instance_id], names[one.crops_of])
+        if one.known is not None and chain.still_holds(
+            one.known, crops, finds_crops=site.runners.finds_crops(planned.folder, planned.content_hash)
+        ):
+            taken_over.add(planned.run_id)
+            read_now: Frames = one.known
+        elif crops is not None and not crops:
+            read_now = {}
+        else:
             part10 = read.payload(site.settings.spool_dir, one.image.place)
-            found.extend(
-                (one.instance_id, frame, outcomes)
-                for frame, outcomes in site.runners.analyse(planned.folder, planned.content_hash, part10)
-            )
-        findings[planned.run_id] = tuple(found)
+            read_now = dict(chain.merged(site.runners.analyse(planned.folder, planned.content_hash, part10, crops)))
+        said[planned.run_id, one.instance_id] = {**read_now, **refused}
+    findings = {
+        planned.run_id: tuple(
+            (one.instance_id, frame, outcomes)
+            for one in planned.images
+            for frame, outcomes in sorted(said[planned.run_id, one.instance_id].items())
+        )
+        for planned in given.runs
+    }
     rules = {one.run_id: site.runners.lesion_rules(one.folder, one.content_hash) for one in given.runs}
-    return Made(findings=findings, lesion_rules=rules)
+    return Made(findings=findings, lesion_rules=rules, taken_over=frozenset(taken_over))
+
+
+def _in_order(given: Given) -> Iterator[tuple[PlannedRun, ToRead]]:
+    """Yield what is to be read: all whole images, then all crops, which are found in these."""
+    for reads_crops in (False, True):
+        for planned in given.runs:
+            yield from ((planned, one) for one in planned.images if (one.crops_of is not None) == reads_crops)
 
 
 def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
@@ -205,7 +244,7 @@ def settle(tx: Session, given: Given, made: Made, site: Site) -> None:
             run_id=planned.run_id,
             findings=made.findings[planned.run_id],
             lesion_rules=made.lesion_rules[planned.run_id],
-            reused_from=planned.reused_from,
+            reused_from=planned.reused_from if planned.run_id in made.taken_over else None,
             now=site.now(),
         )
     trying.end_tries(revision)

@@ -1,13 +1,13 @@
 """The warm runners of a worker: one confined process for each bundle version that it has used."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from derm_pacs.bundles.verify import verify
 from derm_pacs.domain.bundle import lesion_rules
-from derm_pacs.domain.findings import LesionRule, Outcome, Preview
+from derm_pacs.domain.findings import LesionRule, Outcome, Preview, Rectangle
 from derm_pacs.inference.client import Runner
 from derm_pacs.settings.model import AnalysisSettings
 
@@ -21,15 +21,21 @@ class Runners:
         self._runners: dict[str, Runner] = {}
         self._lock = threading.Lock()
 
-    def analyse(self, folder: Path, content_hash: str, part10: bytes) -> tuple[tuple[int, tuple[Outcome, ...]], ...]:
-        """Return (frame, outcomes) of an image by the bundle in `folder`.
+    def analyse(
+        self,
+        folder: Path,
+        content_hash: str,
+        part10: bytes,
+        crops: Mapping[int, Sequence[Rectangle]] | None = None,
+    ) -> tuple[tuple[int, tuple[Outcome, ...]], ...]:
+        """Return (frame, outcomes) of an image by the bundle in `folder`; of several crops of a frame, one after another.
 
         One image at a time: a runner has one inference thread, and the worker's other threads wait here.
         Raises `Defect` when the runner died, hung or lied, or when the bundle's files are not those of the hash.
         """
         with self._lock:
             runner = self._runner(folder, content_hash)
-            return tuple((one.frame, one.outcomes) for one in runner.analyse(part10))
+            return tuple((one.frame, one.outcomes) for one in runner.analyse(part10, crops))
 
     def previews(self, folder: Path, content_hash: str, part10: bytes) -> Mapping[int, Preview]:
         """Return a preview of each frame of an image that can be decoded (1-based), made by the runner of the bundle.
@@ -46,6 +52,11 @@ class Runners:
         """
         with self._lock:
             return lesion_rules(self._runner(folder, content_hash).description)
+
+    def finds_crops(self, folder: Path, content_hash: str) -> bool:
+        """Return whether the bundle in `folder` finds crops for others; raises as `lesion_rules`."""
+        with self._lock:
+            return self._runner(folder, content_hash).description.crops is not None
 
     def _runner(self, folder: Path, content_hash: str) -> Runner:
         runner = self._runners.get(content_hash)

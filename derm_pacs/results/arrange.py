@@ -1,7 +1,7 @@
 """Findings in the order in which they are told: image by image, frame by frame, bundle by bundle, lesions numbered."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from derm_pacs.domain.errors import Defect
@@ -13,6 +13,7 @@ from derm_pacs.domain.findings import (
     Grade,
     OperatingPoint,
     Outcome,
+    Rectangle,
     Refusal,
     Run,
     RunRole,
@@ -75,6 +76,27 @@ class Frame:
         return self.lesion.tracking_uid, self.lesion.tracking_id
 
     @property
+    def crops(self) -> tuple[Rectangle, ...]:
+        """The crops of the frame that were read or refused, in the order of reading."""
+        regions = {one.classification.region for one in self.classified} | {one.refusal.region for one in self.refused}
+        return tuple(sorted((one for one in regions if one is not None), key=_reading_order))
+
+    def lesion_on(self, region: Rectangle | None) -> Lesion:
+        """Return the lesion on a crop, under the name that it has: several crops of a frame show several lesions.
+
+        Which of them is the image's own is not known, so each then has a name of its own.
+        """
+        if region is None or len(self.crops) == 1:
+            return self.lesion
+        place = (str(each) for each in _reading_order(region))
+        return replace(
+            self.lesion,
+            tracking_uid=derived_uid(["crop", self.lesion.tracking_uid, self.image.uid, str(self.number), *place]),
+            tracking_id=f"{self.lesion.tracking_id}, crop {self.crops.index(region) + 1}",
+            tracked=False,
+        )
+
+    @property
     def found(self) -> tuple[Region, ...]:
         """The regions in which something was found; segment n of the frame's SEG is the n-th of them."""
         return tuple(region for region in self.regions if region.measures.pixels)
@@ -106,7 +128,8 @@ class LesionTold:
     lesion: Lesion
     frames: tuple[Frame, ...]
     calls: tuple[LesionCall, ...]
-    """One for each output of a bundle; none for an output whose images have no rule that combines them."""
+    """One for each output of a bundle; none for an output whose images have no rule that combines them, or that was read on
+    several crops of an image."""
     earlier: LesionVisit | None
     """The newest earlier visit of the same lesion."""
 
@@ -216,10 +239,21 @@ def study_date(image: SourceImage) -> date | None:
 
 
 def _calls(frames: Sequence[Frame]) -> Iterator[LesionCall]:
-    """Yield the calls of one lesion, in the order of bundles and outputs."""
+    """Yield the calls of one lesion, in the order of bundles and outputs.
+
+    What was read on several crops of an image speaks of several lesions, and of none of them over its images.
+    """
     told: dict[tuple[str, str], list[tuple[Frame, Classified]]] = {}
+    split = {
+        one.run.bundle.content_hash
+        for frame in frames
+        for one in frame.classified
+        if len(frame.crops) > 1 and one.classification.region is not None
+    }
     for frame in frames:
         for one in frame.classified:
+            if one.run.bundle.content_hash in split:
+                continue
             told.setdefault((one.run.bundle.content_hash, one.classification.output), []).append((frame, one))
     for pairs in sorted(told.values(), key=lambda pairs: (_run_order(pairs[0][1].run), pairs[0][1].classification.output)):
         first = pairs[0][1]
@@ -262,8 +296,14 @@ def _frame(image: SourceImage, number: int, findings: list[FrameFinding], runs: 
     )
 
 
-def _outcome_order(outcome: Outcome) -> str:
-    return outcome.reason if isinstance(outcome, Refusal) else outcome.output
+def _outcome_order(outcome: Outcome) -> tuple[str, tuple[int, ...]]:
+    name = outcome.reason if isinstance(outcome, Refusal) else outcome.output
+    region = outcome.region if isinstance(outcome, Classification | Refusal) else None
+    return name, () if region is None else _reading_order(region)
+
+
+def _reading_order(region: Rectangle) -> tuple[int, int, int, int]:
+    return region.top, region.left, region.height, region.width
 
 
 def _classified(run: Run, classification: Classification) -> Classified:

@@ -21,7 +21,7 @@ RELATIVE_TOLERANCE = 6e-6
 """Half of the last of six written significant digits."""
 
 _RULES = {Combine.MEAN: "mean_of_images", Combine.MAXIMUM: "maximum_of_images"}
-_QUALITY = ("poor_quality_blur", "poor_quality_dark", "poor_quality_contrast", "too_small")
+_QUALITY = ("poor_quality_blur", "poor_quality_dark", "poor_quality_bright", "poor_quality_contrast", "too_small")
 
 Figure = tuple[str, float, str]
 """Name of the code's row, value, code value of the unit."""
@@ -75,7 +75,7 @@ def lesion_expectations(told: LesionTold) -> Iterator[Expected]:
 def frame_expectations(frame: Frame) -> Iterator[Expected]:
     """Yield what the groups of a frame must say, in their order."""
     for one in frame.classified:
-        yield from _classes(frame.lesion, (frame,), one, [])
+        yield from _classes(frame.lesion_on(one.classification.region), (frame,), one, [])
     for region in frame.regions:
         if not region.measures.pixels:
             unit = "mm2" if region.measures.spacing else "{pixels}"
@@ -94,7 +94,8 @@ def frame_expectations(frame: Frame) -> Iterator[Expected]:
         if refused.refusal.reason in _QUALITY:
             said.append((key_of("image_quality"), key_of("insufficient_quality")))
         yield Expected(
-            what=f"refusal of {frame.lesion.label}", lesion=frame.lesion, frames=(frame,), finding="image_quality",
+            what=f"refusal of {frame.lesion.label}", lesion=frame.lesion_on(refused.refusal.region), frames=(frame,),
+            finding="image_quality",
             run=refused.run, evaluations=said,
         )
 

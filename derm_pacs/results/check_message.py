@@ -117,6 +117,7 @@ def _expected(arrangement: Arrangement) -> Iterator[Fact]:
             for place, classified in enumerate(frame.classified, 1):
                 if not any(_is_of(one, classified) and one.rule is None for one in told.calls):
                     yield from _expected_call(f"{sub}.i{number}.c{place}", classified)
+                    yield from _expected_of_crop(f"{sub}.i{number}.c{place}", frame, classified)
 
 
 def _expected_change(sub: str, told: LesionTold) -> Iterator[Fact]:
@@ -142,6 +143,11 @@ def _expected_call(sub: str, one: LesionCall | Classified) -> Iterator[Fact]:
         yield f"{sub}.p{number}", _value_of("threshold_value"), point.threshold, "1"
         yield f"{sub}.p{number}", _value_of("classifier_call"), code(concepts[called]).value, ""
         yield f"{sub}.p{number}", _value_of("certainty_of_finding"), 100 * one.classification.probability_of(called), "%"
+
+
+def _expected_of_crop(sub: str, frame: Frame, one: Classified) -> Iterator[Fact]:
+    if one.classification.region is not None and len(frame.crops) > 1:
+        yield sub, _value_of("tracking_uid"), frame.lesion_on(one.classification.region).tracking_uid, ""
 
 
 def _expected_of_frame(sub: str, frame: Frame) -> Iterator[Fact]:

@@ -69,6 +69,8 @@ def _of_lesion(told: LesionTold) -> Iterator[tuple[str, str]]:
 def _of_frame(frame: Frame) -> Iterator[tuple[str, str]]:
     for refused in frame.refused:
         yield refused.refusal.reason, REASONS[refused.refusal.reason].sentence.rstrip(".")
+    for crop in frame.crops:
+        yield "on which crop it was read", f"column {crop.left + 1}, row {crop.top + 1}, {crop.width} x {crop.height} pixels"
     for region in frame.found:
         if region.segmentation.concept != SKIN and not region.measures.spacing:  # of skin the share alone is printed
             yield f"the area of {frame.lesion.label}", f"{region.measures.pixels} pixels"

@@ -67,6 +67,8 @@ def _word_faults(words: str, frame: Frame, told: LesionTold) -> Iterator[str]:
     for refused in frame.refused:
         if "Not analysed" not in words or REASONS[refused.refusal.reason].sentence.rstrip(".") not in words:
             yield f"does not say {refused.refusal.reason}"
+    places = [f"column {one.left + 1}, row {one.top + 1}, {one.width} x {one.height} pixels" for one in frame.crops]
+    yield from ("does not say on which crop it was read" for one in places if one not in words)
     for region in frame.found:
         if region.segmentation.concept != SKIN and not _says_unit(words, calibrated=region.measures.spacing is not None):
             yield "does not say in what unit the lesion is measured"

@@ -69,12 +69,12 @@ def combined(classifications: Sequence[Classification], rule: Combine, positive:
     if rule is Combine.MAXIMUM:
         if positive is None:
             return None
-        return replace(max(classifications, key=lambda one: one.probability_of(positive)), saliency=None)
+        return replace(max(classifications, key=lambda one: one.probability_of(positive)), saliency=None, region=None)
     means = (
         replace(each, probability=sum(one.probabilities[n].probability for one in classifications) / len(classifications))
         for n, each in enumerate(first.probabilities)
     )
-    return replace(first, probabilities=tuple(means), saliency=None)
+    return replace(first, probabilities=tuple(means), saliency=None, region=None)
 
 
 def earlier(

@@ -120,6 +120,9 @@ def _classification(
     sub: str, run: Run, classification: Classification, points: tuple[OperatingPoint, ...]
 ) -> Iterator[Observation]:
     concepts = {each.class_id: each.concept for each in classification.probabilities}
+    if classification.region is not None:
+        said = f"Read {wording.on_the_crop(classification.region)}."
+        yield Observation(name=code("comment"), sub=sub, value=(said,), run=run)
     for each in classification.probabilities:
         yield Observation(
             name=class_name(code(each.concept)), alternate=code("probability"), sub=sub,
@@ -166,6 +169,9 @@ def _frame(sub: str, frame: Frame, alone: set[tuple[str, str]]) -> Iterator[Obse
         yield Observation(name=code("frame_number"), sub=sub, value=float(frame.number), unit=code("no_units"))
     for number, one in enumerate(frame.classified, 1):
         if (one.run.bundle.content_hash, one.classification.output) not in alone:
+            if len(frame.crops) > 1 and one.classification.region is not None:
+                uid = frame.lesion_on(one.classification.region).tracking_uid
+                yield Observation(name=code("tracking_uid"), sub=f"{sub}.c{number}", value=uid, run=one.run)
             yield from _classification(f"{sub}.c{number}", one.run, one.classification, one.points)
     for number, region in enumerate(frame.regions, 1):
         yield from _region(f"{sub}.r{number}", frame, region)

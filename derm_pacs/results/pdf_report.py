@@ -19,7 +19,7 @@ from derm_pacs.results.picture_change import change
 from derm_pacs.results.picture_figures import figure, threshold
 from derm_pacs.results.picture_fonts import HIDDEN, is_legible, legible
 from derm_pacs.results.picture_paint import paint, shown_size
-from derm_pacs.results.picture_words import HONESTY, marks, notes, panels, place, refusal, site, size, verdict
+from derm_pacs.results.picture_words import HONESTY, marks, notes, panels, place, read_on, refusal, site, size, verdict
 
 TITLE = "AI report on skin lesions"
 NOT_SHOWN = f"{HIDDEN} stands for characters that this print cannot show; the DICOM header of the document holds them."
@@ -168,7 +168,7 @@ def _own_calls(frame: Frame) -> Iterator[str]:
             f"{code(each.concept).meaning} {figure(each.probability, *(p.threshold for p in one.points if p.positive == each.class_id))}"
             for each in one.classification.probabilities
         )
-        yield f"{verdict(one.classification, one.points)} by {one.run.bundle.name} ({shares})."
+        yield f"{read_on(one.classification.region)}{verdict(one.classification, one.points)} by {one.run.bundle.name} ({shares})."
 
 
 def _refusals(arrangement: Arrangement) -> Iterator[Flowable]:

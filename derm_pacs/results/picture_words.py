@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from derm_pacs.domain.codes import code
-from derm_pacs.domain.findings import Classification, Combine, Grade, Mask, OperatingPoint, Preview, Run
+from derm_pacs.domain.findings import Classification, Combine, Grade, Mask, OperatingPoint, Preview, Rectangle, Run
 from derm_pacs.domain.operating_point import call, is_positive
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results.arrange import SKIN, Arrangement, Classified, Frame, LesionCall, LesionTold, Refused, Region
@@ -13,7 +13,7 @@ from derm_pacs.results.contour import outline
 from derm_pacs.results.picture_card import Bar, Card, Outline, Panel, Paragraph, Points, Statement
 from derm_pacs.results.picture_change import change
 from derm_pacs.results.picture_figures import figure, rounded, threshold
-from derm_pacs.results.wording import RESEARCH_USE
+from derm_pacs.results.wording import RESEARCH_USE, on_the_crop
 
 HONESTY = RESEARCH_USE.rstrip(".")
 MOST_BARS = 5
@@ -144,13 +144,18 @@ def refusal(one: Refused) -> tuple[str, str]:
     reason = REASONS[one.refusal.reason]
     detail = f" ({one.refusal.detail})" if one.refusal.detail else ""
     by = f" by {one.run.bundle.name}" if one.run else ""
-    return f"Not analysed{by}, because: {reason.sentence.rstrip('.')}{detail}.", reason.remedy
+    return f"{read_on(one.refusal.region)}Not analysed{by}, because: {reason.sentence.rstrip('.')}{detail}.", reason.remedy
+
+
+def read_on(region: Rectangle | None) -> str:
+    """Return the words before what was read on a crop, empty for what was read on the whole frame."""
+    return "" if region is None else f"Read {on_the_crop(region)}: "
 
 
 def panels(frame: Frame, preview: Preview | None) -> tuple[Panel, ...]:
     """Return the frame with its outlines and, for each explained classification, where the network looked."""
     size_of_frame = (frame.image.rows, frame.image.columns)
-    outlines = tuple(_outline(region) for region in frame.found)
+    outlines = (*(_outline(region) for region in frame.found), *(_crop_outline(one, size_of_frame) for one in frame.crops))
     explained = [(one, one.classification.saliency) for one in frame.classified if one.classification.saliency]
     if preview is None and not outlines and not explained:
         return ()
@@ -159,15 +164,39 @@ def panels(frame: Frame, preview: Preview | None) -> tuple[Panel, ...]:
         caption += ". The image cannot be shown here."
     made = [Panel(preview=preview, size=size_of_frame, outlines=outlines, caption=caption)]
     for one, saliency in explained:
-        watched = _lower(_names(one.classification)[saliency.class_id])
+        watched, region = _lower(_names(one.classification)[saliency.class_id]), one.classification.region
         said = f"{code(saliency.method).meaning}: where the network looked for {watched}, coarsely. It outlines no disease."
-        made.append(
-            Panel(
-                preview=preview, size=size_of_frame, outlines=tuple(each for each in outlines if each.is_lesion), caption=said,
-                heat=saliency.grid,
+        if region is None:
+            lesions = tuple(each for each in outlines if each.is_lesion)
+            made.append(Panel(preview=preview, size=size_of_frame, outlines=lesions, caption=said, heat=saliency.grid))
+        else:
+            said = f"{on_the_crop(region).capitalize()}. {said}"
+            made.append(
+                Panel(
+                    preview=_cut(preview, region, size_of_frame), size=(region.height, region.width), outlines=(), caption=said,
+                    heat=saliency.grid,
+                )
             )
-        )
     return tuple(made)
+
+
+def _crop_outline(region: Rectangle, size_of_frame: tuple[int, int]) -> Outline:
+    right, bottom = region.left + region.width, region.top + region.height
+    corners = [(region.left, region.top), (right, region.top), (right, bottom), (region.left, bottom), (region.left, region.top)]
+    points: Points = np.array(corners, dtype=np.float64) / np.array([size_of_frame[1], size_of_frame[0]])
+    return Outline(points=points, name="Frame: the crop that was read", is_lesion=False)
+
+
+def _cut(preview: Preview | None, region: Rectangle, size_of_frame: tuple[int, int]) -> Preview | None:
+    """Return the crop's part of a frame's preview, at least one pixel."""
+    if preview is None:
+        return None
+    down, across = preview.shape[0] / size_of_frame[0], preview.shape[1] / size_of_frame[1]
+    top = min(int(region.top * down), preview.shape[0] - 1)
+    left = min(int(region.left * across), preview.shape[1] - 1)
+    bottom = max(round((region.top + region.height) * down), top + 1)
+    right = max(round((region.left + region.width) * across), left + 1)
+    return preview[top:bottom, left:right]
 
 
 def _outline(region: Region) -> Outline:
@@ -222,14 +251,20 @@ def _image_statement(frame: Frame, one: Classified, *, small: bool) -> Statement
     bars, further = _bars(one.classification, one.points)
     by = f", by {one.run.bundle.name}" if len(frame.classified) > 1 else ""
     return Statement(
-        heading=f"Call for {_this(frame)}{by}", verdict=verdict(one.classification, one.points),
+        heading=f"Call for {_this(frame)}{_crop(one.classification.region)}{by}", verdict=verdict(one.classification, one.points),
         # Beneath the lesion's call, which has just named threshold and setter, the bars say enough.
         reasons=() if small else reasons(one.classification, one.points), bars=bars, further=further, small=small,
     )
 
 
 def _refusal(frame: Frame, one: Refused, *, small: bool) -> Statement:
-    return Statement(heading=_this(frame), verdict="Not analysed", reasons=refusal(one), small=small)
+    return Statement(
+        heading=_this(frame) + _crop(one.refusal.region), verdict="Not analysed", reasons=refusal(one), small=small
+    )
+
+
+def _crop(region: Rectangle | None) -> str:
+    return "" if region is None else f", {on_the_crop(region)}"
 
 
 def _outline_alone(frame: Frame) -> Statement:

@@ -26,7 +26,7 @@ from derm_pacs.results.arrange import Arrangement, Frame, Region
 from derm_pacs.results.contour import outline
 from derm_pacs.results.header import finish, ours, stand_in
 from derm_pacs.results.identity import Naming
-from derm_pacs.results.picture_words import HONESTY, marks, reasons, runs_of, verdict
+from derm_pacs.results.picture_words import HONESTY, marks, read_on, reasons, runs_of, verdict
 from derm_pacs.results.secondary_capture import laterality
 from derm_pacs.results.source import SourceImage
 from derm_pacs.results.sr_overlay import outlined_regions
@@ -56,7 +56,7 @@ def text_of(frame: Frame, arrangement: Arrangement) -> str:
     """Return the words that stand over the image."""
     said = [" ".join((*marks(arrangement), frame.lesion.label))]
     for one in frame.classified:
-        called = verdict(one.classification, one.points)
+        called = read_on(one.classification.region) + verdict(one.classification, one.points)
         said += [f"{called}. {reason}" for reason in reasons(one.classification, one.points)]
     return "\r\n".join((HONESTY, *(" ".join(line.split()) for line in said)))[:_MOST_TEXT].rstrip()
 

@@ -92,9 +92,11 @@ def figures(frame: Frame, region: Region) -> list[Figure]:
     """Return what stands beside a contour, the most important first, at most five.
 
     Positive classes of operating points lead, then the other classes by probability; the lesion's area as a share of
-    the image closes. What rounds to zero is left out: OHIF prints nothing for it.
+    the image closes. What rounds to zero is left out: OHIF prints nothing for it. Nor does what was read on one of several crops
+    stand here: which of them the contour is, is not known.
     """
-    shown = [figure for one in frame.classified for figure in _probabilities(one) if figure.percent > 0.0]
+    said = [one for one in frame.classified if one.classification.region is None or len(frame.crops) == 1]
+    shown = [figure for one in said for figure in _probabilities(one) if figure.percent > 0.0]
     by = algorithm(region.run, [], region.segmentation.threshold)
     share = percent(region.measures.share) or significant(100 * region.measures.share)
     return [*shown[: MOST_FIGURES - 1], Figure(name=code("lesion_area"), percent=share, by=by)]

@@ -44,7 +44,7 @@ from derm_pacs.results.sr_document import (
 )
 from derm_pacs.results.sr_lesion import lesion_groups
 
-QUALITY_REASONS = frozenset({"poor_quality_blur", "poor_quality_dark", "poor_quality_contrast", "too_small"})
+QUALITY_REASONS = frozenset({"poor_quality_blur", "poor_quality_dark", "poor_quality_bright", "poor_quality_contrast", "too_small"})
 """Reasons that say that the picture is not good enough; only these are coded as insufficient image quality."""
 
 
@@ -90,7 +90,8 @@ def _groups(frame: Frame, places: Mapping[RegionKey, SegPlace]) -> list[Group]:
 
 def _judged(frame: Frame, one: Classified) -> Judged:
     return Judged(
-        where=wording.where(frame), lesion=frame.lesion, frames=(frame,), run=one.run,
+        where=wording.where(frame, one.classification.region), lesion=frame.lesion_on(one.classification.region),
+        frames=(frame,), run=one.run,
         classification=one.classification, points=one.points, rule=None,
     )
 
@@ -147,8 +148,9 @@ def _refusal_group(frame: Frame, one: Refused) -> Group:
     said = [QualitativeEvaluation(concept("not_analysed_because"), concept(because))]
     if reason.code in QUALITY_REASONS:
         said.append(QualitativeEvaluation(concept("image_quality"), concept("insufficient_quality")))
+    lesion = frame.lesion_on(one.refusal.region)
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=frame.lesion.tracking_uid, identifier=frame.lesion.tracking_id),
+        tracking_identifier=TrackingIdentifier(uid=lesion.tracking_uid, identifier=lesion.tracking_id),
         finding_type=concept("image_quality"),
         algorithm_id=algorithm(one.run, one.run.operating_points) if one.run else None,
         finding_sites=finding_sites([frame]),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from derm_pacs.domain.codes import code
-from derm_pacs.domain.findings import Classification, Combine, OperatingPoint
+from derm_pacs.domain.findings import Classification, Combine, OperatingPoint, Rectangle
 from derm_pacs.domain.operating_point import call, is_positive
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results.arrange import Arrangement, Frame, LesionCall, LesionTold, Refused, Region, place_of
@@ -90,15 +90,22 @@ def refusal_sentence(frame: Frame, one: Refused) -> str:
     detail = f" ({one.refusal.detail})" if one.refusal.detail else ""
     by = f" by {one.run.bundle.name}" if one.run else ""
     sentence = reason.sentence.rstrip(".")
-    return f"{where(frame)}: not analysed{by}, because: {sentence}{detail}. {reason.remedy} {RESEARCH_USE}"
+    return f"{where(frame, one.refusal.region)}: not analysed{by}, because: {sentence}{detail}. {reason.remedy} {RESEARCH_USE}"
 
 
-def where(frame: Frame) -> str:
-    """Return of which lesion, image and frame is spoken; image numbers begin anew in each series."""
+def on_the_crop(region: Rectangle) -> str:
+    """Return which part of a frame was read; the first column and row have the number 1."""
+    return f"on the crop at column {region.left + 1}, row {region.top + 1}, {region.width} x {region.height} pixels"
+
+
+def where(frame: Frame, region: Rectangle | None = None) -> str:
+    """Return of which lesion, image, frame and crop is spoken; image numbers begin anew in each series."""
     numbers = (("series", "SeriesNumber"), ("image", "InstanceNumber"))
     said = [f"{word} {frame.image.dataset.get(keyword)}" for word, keyword in numbers if frame.image.dataset.get(keyword)]
     if frame.image.frames > 1:
         said.append(f"frame {frame.number}")
+    if region is not None:
+        said.append(f"read {on_the_crop(region)}")
     return ", ".join([frame.lesion.label, *said])
 
 
@@ -122,14 +129,19 @@ def _lesion_lines(told: LesionTold) -> Iterator[str]:
 def _frame_line(frame: Frame) -> str:
     said = []
     for one in frame.classified:
-        said += [_call(one.classification, point) for point in one.points] or _probabilities(one.classification)
+        calls = [_call(one.classification, point) for point in one.points] or _probabilities(one.classification)
+        said += [_read_on(one.classification.region) + each for each in calls]
     for region in frame.regions:
         name = code(region.segmentation.concept).meaning
         share = f"{significant(100 * region.measures.share):.3g} % of the image"
         said.append(f"{name}: {share if region.measures.pixels else 'not found'}")
     for refused in frame.refused:
-        said.append(f"not analysed, because: {REASONS[refused.refusal.reason].sentence.rstrip('.')}")
+        said.append(f"{_read_on(refused.refusal.region)}not analysed, because: {REASONS[refused.refusal.reason].sentence.rstrip('.')}")
     return f"{where(frame)}: " + "; ".join(said) + "."
+
+
+def _read_on(region: Rectangle | None) -> str:
+    return "" if region is None else f"{on_the_crop(region)}, "
 
 
 def _probabilities(classification: Classification) -> list[str]:

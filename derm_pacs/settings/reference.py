@@ -52,6 +52,8 @@ def _kind(field: FieldInfo) -> str:
     if get_origin(annotation) is tuple:
         member = get_args(annotation)[0]
         name = f"list, each {_choices(member)}" if _is_choice(member) else "list of texts"
+    elif get_origin(annotation) is dict:
+        name = "table of texts"
     else:
         name = _choices(annotation) if _is_choice(annotation) else _KINDS[annotation]
     counted = f", {unit(field)}" if unit(field) else ""

@@ -106,12 +106,33 @@ def _routes(settings: "Settings") -> None:
                     "routes", number, "destinations", f"no destination is named {name!r}",
                     f"add a [[destinations]] entry of that name or write one of: {_known(destinations)}",
                 )
+        _crops(number, route)
         for earlier in settings.routes[:number]:
             if _covers(earlier, route):
                 raise _refuse(
                     "routes", number, "name", f"the route {route.name!r} is never reached: {earlier.name!r} takes all its images",
                     "put the narrower route first, or take one of the two out",
                 )
+
+
+def _crops(number: int, route: "RouteSettings") -> None:
+    for reader, finder in route.reads_crops_of.items():
+        for name in (reader, finder):
+            if name not in route.bundles:
+                raise _refuse(
+                    "routes", number, "reads_crops_of", f"{name!r} is no bundle of the route {route.name!r}",
+                    f"add it to bundles or write one of: {_known(route.bundles)}",
+                )
+        if route.bundles.index(finder) >= route.bundles.index(reader):
+            raise _refuse(
+                "routes", number, "reads_crops_of", f"{reader!r} reads crops of {finder!r}, which does not run before it",
+                f"put {finder!r} before {reader!r} in bundles",
+            )
+        if finder in route.reads_crops_of:
+            raise _refuse(
+                "routes", number, "reads_crops_of", f"{finder!r} itself reads crops, so it finds none in the image",
+                "let it read the whole image",
+            )
 
 
 def _covers(earlier: "RouteSettings", later: "RouteSettings") -> bool:

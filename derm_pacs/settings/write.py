@@ -49,6 +49,8 @@ def literal(value: object) -> str:
         return _string(str(value))
     if isinstance(value, tuple):
         return "[" + ", ".join(literal(one) for one in value) + "]"
+    if isinstance(value, dict):  # the keys are names of bundles, which TOML writes bare
+        return "{" + ", ".join(f" {key} = {literal(one)}" for key, one in value.items()) + (" }" if value else "}")
     raise TypeError(f"no TOML for {type(value).__name__}")
 
 

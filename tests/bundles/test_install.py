@@ -1,7 +1,9 @@
 """A bundle's way in and into force, on a real database: proven, named by its bytes, and written to the audit trail."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.errors import Defect, Rejected
 from derm_pacs.domain.golden import GoldenResult
 from derm_pacs.domain.reasons import RUNNER_FAILED
+from derm_pacs.domain.routing import Route
 from derm_pacs.inference.client import self_test
 from derm_pacs.ledger import audit, bundles
 from derm_pacs.ledger.bundles import InstalledBundle
@@ -145,6 +148,37 @@ def test_a_folder_that_is_no_bundle_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
+    ("features", "described", "said"),
+    [
+        (b"features", b"features", ""), (None, b"features", "models/features.safetensors is missing"),
+        (b"", b"", "models/features.safetensors is empty"), (b"other", b"features", "described as"),
+    ],
+)  # fmt: skip
+def test_the_features_by_which_novelty_is_told_are_a_file_of_the_bundle_like_its_weights(
+    database: Database, make_bundle: Callable[..., Path], tmp_path: Path, features: bytes | None, described: bytes, said: str
+) -> None:
+    novelty = {
+        "kind": "feature_distance", "file": "models/features.safetensors", "maximum": 9.0,
+        "sha256": hashlib.sha256(described).hexdigest(),
+    }  # fmt: skip
+    limits = {"min_laplacian_variance": 1.0, "max_dark_fraction": 0.9, "min_contrast": 2.0, "novelty": novelty}
+    source = make_bundle(tmp_path / "novel", quality=limits)
+    if features is not None:
+        (source / "models" / "features.safetensors").write_bytes(features)
+    if said:
+        with pytest.raises(Rejected, match=said) as refused:
+            put_in(database, source, tmp_path / "bundles")
+        assert refused.value.reason.code == "bundle_refused"
+        return
+    made = put_in(database, source, tmp_path / "bundles")
+    assert (made.folder / "models" / "features.safetensors").read_bytes() == features
+    loosen(made.folder)
+    (made.folder / "models" / "features.safetensors").write_bytes(b"Features")
+    with pytest.raises(Defect, match=r"features\.safetensors was changed"):
+        verify(made.folder, made.identity.content_hash)
+
+
+@pytest.mark.parametrize(
     ("tamper", "said"),
     [
         (
@@ -171,7 +205,7 @@ def test_a_tampered_copy_is_found_named_listed_kept_out_of_force_and_restored(
     assert found.value.reason.code == "bundle_changed"
     assert said in listed(database)[0].unusable
     with pytest.raises(Defect, match=said):
-        activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW)
+        activate(database, "tiny", "1.0.0", routes=(), actor="lead", reason="go", now=NOW)
     put_in(database, source, tmp_path / "bundles")
     assert unusable(made.folder, made.identity.content_hash) == ""
     assert [action for action, _, _ in trail(database)] == ["bundle.install", "bundle.restore"]
@@ -201,9 +235,9 @@ def test_activation_replaces_the_other_version_and_says_what_changes(
 ) -> None:
     put_in(database, source, tmp_path / "bundles")
     put_in(database, make_bundle(tmp_path / "next", version="1.1.0"), tmp_path / "bundles")
-    assert activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW).active
+    assert activate(database, "tiny", "1.0.0", routes=(), actor="lead", reason="go", now=NOW).active
     set_threshold(database, "tiny", "default", 0.3, actor="lead", reason="sensitivity", now=NOW)
-    activate(database, "tiny", "1.1.0", actor="lead", reason="better", now=NOW)
+    activate(database, "tiny", "1.1.0", routes=(), actor="lead", reason="better", now=NOW)
     states = {one.identity.version: one.active for one in database.transaction(bundles.installed)}
     assert states == {"1.0.0": False, "1.1.0": True}
     last = database.transaction(lambda tx: tx.scalars(select(AuditRow).order_by(AuditRow.id.desc())).first())
@@ -217,30 +251,36 @@ def test_activation_replaces_the_other_version_and_says_what_changes(
 def test_activating_what_is_active_changes_nothing(database: Database, source: Path, tmp_path: Path) -> None:
     put_in(database, source, tmp_path / "bundles")
     for _ in range(2):
-        activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW)
+        activate(database, "tiny", "1.0.0", routes=(), actor="lead", reason="go", now=NOW)
     assert [action for action, _, _ in trail(database)] == ["bundle.install", "bundle.activate"]
 
 
 def test_what_is_not_installed_cannot_be_activated(database: Database) -> None:
     with pytest.raises(Rejected, match=r"tiny 1\.0\.0") as refused:
-        activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW)
+        activate(database, "tiny", "1.0.0", routes=(), actor="lead", reason="go", now=NOW)
     assert refused.value.reason.code == "bundle_unknown"
 
 
-def test_a_demonstration_comes_into_force_only_by_name(
+def test_a_demonstration_comes_into_force_only_where_no_clinical_route_names_it(
     database: Database, tmp_path: Path, make_bundle: Callable[..., Path]
 ) -> None:
     put_in(database, make_bundle(tmp_path / "source", grade="demonstration"), tmp_path / "bundles")
-    with pytest.raises(Rejected, match="grade demonstration"):
-        activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW)
-    assert activate(database, "tiny", "1.0.0", allow_demonstration=True, actor="lead", reason="demo", now=NOW).active
+    clinical = route("dermoscopy", "tiny")
+    with pytest.raises(Rejected, match="grade demonstration, and the clinical route dermoscopy names it"):
+        activate(database, "tiny", "1.0.0", routes=(clinical,), actor="lead", reason="go", now=NOW)
+    elsewhere = (replace(clinical, clinical=False), route("other", "another"))
+    assert activate(database, "tiny", "1.0.0", routes=elsewhere, actor="lead", reason="demo", now=NOW).active
+
+
+def route(name: str, *names: str) -> Route:
+    return Route(name=name, sop_classes=frozenset(), modalities=frozenset(), bundles=names, destinations=("pacs",))
 
 
 def test_a_moved_threshold_is_in_force_with_its_setter_and_the_old_one_stays_in_history(
     database: Database, source: Path, tmp_path: Path
 ) -> None:
     put_in(database, source, tmp_path / "bundles")
-    activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW)
+    activate(database, "tiny", "1.0.0", routes=(), actor="lead", reason="go", now=NOW)
     later = NOW + timedelta(days=1)
     point = set_threshold(database, "tiny", "default", 0.35, actor="dr who", reason="sensitivity", now=later)
     assert (point.threshold, point.set_by, point.positive) == (0.35, "dr who", "melanoma")
@@ -269,7 +309,7 @@ def test_a_threshold_that_cannot_be_is_refused(
     database: Database, source: Path, tmp_path: Path, name: str, point: str, value: float, code: str
 ) -> None:
     put_in(database, source, tmp_path / "bundles")
-    activate(database, "tiny", "1.0.0", actor="lead", reason="go", now=NOW)
+    activate(database, "tiny", "1.0.0", routes=(), actor="lead", reason="go", now=NOW)
     with pytest.raises(Rejected) as refused:
         set_threshold(database, name, point, value, actor="lead", reason="trial", now=NOW)
     assert refused.value.reason.code == code

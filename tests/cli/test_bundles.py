@@ -24,6 +24,21 @@ NETWORK = {
     "name": "densenet", "args": {"in_channels": 3, "num_classes": 2, "init_features": 4, "growth_rate": 2, "block_config": [1]},
 }
 
+CLINICAL_ROUTE = """
+[[record_peers]]
+name = "records"
+host = "127.0.0.1"
+port = 1
+[[destinations]]
+name = "records"
+peer = "records"
+results = ["message"]
+[[routes]]
+name = "all"
+bundles = ["tiny"]
+destinations = ["records"]
+"""
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
@@ -65,8 +80,13 @@ def test_a_bundle_is_installed_brought_into_force_moved_and_taken_out(installati
     (listed,) = installation.run("bundles", "list", "--json").value
     assert (listed["usable"], listed["active"]) == (True, False)
 
-    assert installation.run("bundles", "activate", "tiny", "1.0.0", *by).status == ExitCode.REFUSED, "of grade demonstration"
-    said = installation.run("bundles", "activate", "tiny", "1.0.0", "--allow-demonstration", *by)
+    without_routes = installation.config.read_text()
+    installation.config.write_text(without_routes + CLINICAL_ROUTE)
+    refused = installation.run("bundles", "activate", "tiny", "1.0.0", *by)
+    assert refused.status == ExitCode.REFUSED
+    assert "tiny 1.0.0 is of grade demonstration, and the clinical route all names it" in refused.talk
+    installation.config.write_text(without_routes)
+    said = installation.run("bundles", "activate", "tiny", "1.0.0", *by)
     assert said.out == "tiny 1.0.0 is in force\n", said.talk
     moved = installation.run("bundles", "threshold", "tiny", "melanoma", "0.35", *by)
     assert moved.out == "tiny melanoma: threshold 0.35, set by lead\n", moved.talk
@@ -76,6 +96,12 @@ def test_a_bundle_is_installed_brought_into_force_moved_and_taken_out(installati
     assert "operating point melanoma: melanoma of diagnosis at or above 0.35, set by lead" in shown
     checked = installation.run("check").out
     assert "usable; grade demonstration; licence: CC BY-NC 4.0, non-commercial use only" in checked
+    assert "A clinical route names a bundle of grade demonstration" not in checked
+    installation.config.write_text(without_routes + CLINICAL_ROUTE)
+    failed = installation.run("check")
+    assert failed.status == ExitCode.FAILED
+    assert "A clinical route names a bundle of grade demonstration" in failed.out
+    installation.config.write_text(without_routes)
 
     assert installation.run("bundles", "deactivate", "tiny", *by).out == "tiny 1.0.0 is out of force\n"
     again = installation.run("bundles", "deactivate", "tiny", *by)

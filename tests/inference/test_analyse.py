@@ -15,8 +15,10 @@ from torch import nn
 
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.findings import Classification, Refusal, Segmentation
-from derm_pacs.inference.analyse import LoadedBundle, WrongOutput, analyse_image, analyse_pixels, outcomes
+from derm_pacs.inference.analyse import LoadedBundle, analyse_image, analyse_pixels, outcomes
+from derm_pacs.inference.logits import WrongOutput, forward
 from derm_pacs.inference.pixels import Pixels
+from derm_pacs.inference.preprocessing import prepare
 
 label: Callable[..., NDArray[np.int64]] = measure.label
 
@@ -202,3 +204,95 @@ def test_each_frame_of_an_image_has_its_outcomes(
     found = analyse_image(bundle, make_part10(frames), max_pixels=10**6, max_frames=5)
     assert [one.frame for one in found] == [1, 2, 3]
     assert [type(one.outcomes[0]) for one in found] == [Segmentation, Refusal, Segmentation]
+
+
+class LooksLeft(nn.Module):
+    """Its logit for melanoma is the brightness of the left half, its map each pixel's brightness, doubled on the left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Size] = []
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.seen.append(x.shape)
+        weight = torch.ones_like(x[:, :1])
+        weight[..., : x.shape[3] // 2] = 2
+        told = x[..., : x.shape[3] // 2].mean(dim=(1, 2, 3))
+        return torch.stack([torch.zeros_like(told), told], dim=1), x[:, :1] * weight
+
+
+def test_flips_average_the_logits_of_the_image_and_its_three_mirror_images(described: ServingDescription, drawn: Pixels) -> None:
+    outputs = [CLASSIFIED, described.outputs[0].model_dump()]
+    network = LooksLeft()
+    averaged = with_(described, outputs=outputs, inference={"kind": "whole", "average": "flips"})
+    found, drawn_mask = analyse_pixels(LoadedBundle(description=averaged, network=network), drawn)
+    assert network.seen == [torch.Size([4, 3, 32, 48])]
+    prepared = prepare(drawn, averaged.preprocessing)
+    logit = float((prepared[..., :24].mean() + prepared[..., 24:].mean()) / 2)
+    assert isinstance(found, Classification)
+    assert found.probability_of("melanoma") == pytest.approx(1 / (1 + np.exp(-logit / 2)), abs=1e-6)
+    logits = forward(network, prepared, averaged.outputs, flips=True)
+    assert logits[1].shape == (1, 1, 32, 48)
+    assert torch.allclose(logits[1], prepared[:, :1] * 1.5, atol=1e-6)  # each pixel lies on the left in half of the images
+    assert isinstance(drawn_mask, Segmentation)
+    assert drawn_mask.mask.shape == drawn.shape[:2]
+
+
+def test_without_averaging_the_network_sees_the_image_alone(described: ServingDescription, drawn: Pixels) -> None:
+    network = LooksLeft()
+    description = with_(described, outputs=[CLASSIFIED, described.outputs[0].model_dump()])
+    analyse_pixels(LoadedBundle(description=description, network=network), drawn)
+    assert network.seen == [torch.Size([1, 3, 32, 48])]
+
+
+def test_a_mirrored_image_has_the_mirrored_mask_and_the_same_call_where_mirror_images_are_averaged(
+    described: ServingDescription, drawn: Pixels
+) -> None:
+    description = with_(
+        described, outputs=[CLASSIFIED, described.outputs[0].model_dump()], inference={"kind": "whole", "average": "flips"}
+    )
+    bundle = LoadedBundle(description=description, network=LooksLeft())
+    call, mask = analyse_pixels(bundle, drawn)
+    mirrored_call, mirrored_mask = analyse_pixels(bundle, np.ascontiguousarray(drawn[:, ::-1]))
+    assert isinstance(call, Classification)
+    assert isinstance(mirrored_call, Classification)
+    assert mirrored_call.probability_of("melanoma") == pytest.approx(call.probability_of("melanoma"), abs=1e-6)
+    assert isinstance(mask, Segmentation)
+    assert isinstance(mirrored_mask, Segmentation)
+    assert (mirrored_mask.mask[:, ::-1] == mask.mask).mean() > 0.999
+
+
+def test_segmentations_of_several_channels_may_share_one_tensor_beside_a_classification(
+    described: ServingDescription, drawn: Pixels
+) -> None:
+    lesion = described.outputs[0].model_dump()
+    skin = lesion | {"id": "skin", "channel": 1, "keep": "large"}
+    description = with_(described, outputs=[lesion, CLASSIFIED, skin])
+    maps = torch.full((1, 2, 32, 48), -5.0)
+    maps[:, 0, 4:8, 4:8] = 5
+    maps[:, 1, 16:, :8] = 5
+    maps[:, 1, 16:, 40:] = 5
+    first, second, third = analyse_pixels(
+        LoadedBundle(description=description, network=Says(maps, torch.zeros(1, 2))), drawn
+    )
+    assert [type(one) for one in (first, second, third)] == [Segmentation, Classification, Segmentation]
+    assert isinstance(first, Segmentation)
+    assert isinstance(third, Segmentation)
+    assert first.mask[: first.mask.shape[0] // 2].any()
+    assert third.mask[-1, 0]
+    assert third.mask[-1, -1], "every region is kept"
+
+
+def test_an_image_without_skin_is_refused_and_a_grey_one_is_called_grey(described: ServingDescription, drawn: Pixels) -> None:
+    quality = described.quality.model_dump() | {"min_skin_fraction": 0.3}
+    bundle = LoadedBundle(description=with_(described, quality=quality), network=Says(torch.zeros(1, 1, 32, 48)))
+    assert isinstance(analyse_pixels(bundle, drawn)[0], Segmentation)
+    assert refused(bundle, np.ascontiguousarray(drawn[..., ::-1])) == "no_skin"
+    assert refused(bundle, np.repeat(drawn[..., :1], 3, axis=2)) == "wrong_colour"
+
+
+def test_an_over_exposed_image_is_refused(described: ServingDescription, drawn: Pixels) -> None:
+    quality = described.quality.model_dump() | {"max_bright_fraction": 0.3}
+    bundle = LoadedBundle(description=with_(described, quality=quality), network=Says(torch.zeros(1, 1, 32, 48)))
+    bright = np.clip(drawn.astype(int) * 3, 0, 255).astype(np.uint8)
+    assert refused(bundle, bright) == "poor_quality_bright"

@@ -1,4 +1,4 @@
-"""Grad-CAM is where the network looked, of the class that is watched, and never another image's."""
+"""A map is where the network looked, of the class that is watched, and never another image's; the closed form is Grad-CAM's."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
+from derm_networks.efficientnet_lite import EfficientNetLite
+from derm_networks.ensemble import EfficientNetLiteEnsemble
+from derm_networks.residual import ResidualNetwork
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.findings import Classification, Saliency
 from derm_pacs.inference import weights
@@ -16,6 +21,7 @@ from derm_pacs.inference.analyse import LoadedBundle, analyse_pixels
 from derm_pacs.inference.explain import WrongExplanation
 from derm_pacs.inference.networks import build
 from derm_pacs.inference.pixels import Pixels
+from derm_pacs.inference.preprocessing import prepare
 
 Bundle = tuple[Path, ServingDescription]
 INPUT = (32, 48)
@@ -176,3 +182,123 @@ def test_of_several_outputs_only_the_named_one_is_explained(telling_bundle: Bund
     assert other.saliency is None
     assert named.saliency is not None
     assert named.saliency.class_id == "melanoma"
+
+
+class MapsOfClasses(nn.Module):
+    """A convolution, the mean, a linear layer: the smallest network whose logits are the means of class maps."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.maps = nn.Sequential(nn.Conv2d(3, 7, 5, stride=4, padding=2), nn.ReLU())
+        self.fc = nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        told: torch.Tensor = self.fc(self.maps(x).mean(dim=(2, 3)))
+        return told
+
+    def class_maps(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("nchw,kc->nkhw", self.maps(x), self.fc.weight) + self.fc.bias[:, None, None]
+
+    def class_bias(self) -> torch.Tensor:
+        return self.fc.bias
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """Give the normalisations of a random network the statistics of some pictures, without which nothing comes through."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for _ in range(2):
+            network.train()(torch.randn(4, 3, 96, 128))
+    return network.eval()
+
+
+CAM = {"method": "cam", "output": "diagnosis"}
+
+
+def grids(bundle: Bundle, network: nn.Module, layer_name: str, pixels: Pixels) -> list[NDArray[np.uint8] | None]:
+    """The grid by gradient and that in closed form."""
+    found = [
+        explained(changed(bundle, explanation=explanation), network.eval(), pixels) for explanation in (layer(layer_name), CAM)
+    ]
+    return [one if one is None else one.grid for one in found]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=25)
+def test_the_closed_form_is_grad_cam_up_to_scale(telling_bundle: Bundle, seed: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    by_gradient, closed = grids(telling_bundle, MapsOfClasses(seed), "maps", picture)
+    assert (by_gradient is None) == (closed is None)
+    if by_gradient is not None and closed is not None:
+        assert by_gradient.shape == closed.shape == (8, 12)
+        assert np.abs(by_gradient.astype(int) - closed.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("network", "layer_name"),
+    [
+        (EfficientNetLite("lite0", num_classes=2), "head"),
+        (ResidualNetwork(num_classes=2, block="basic", layers=(1, 1, 1, 1)), "layer4"),
+    ],
+)
+def test_the_closed_form_of_the_served_networks_is_grad_cam_of_their_last_maps(
+    telling_bundle: Bundle, drawn: Pixels, network: nn.Module, layer_name: str
+) -> None:
+    large = changed(
+        telling_bundle, preprocessing=[{"op": "resize", "height": 96, "width": 128, "mode": "bilinear", "antialias": True}]
+    )
+    by_gradient, closed = grids((telling_bundle[0], large), settled(network), layer_name, drawn)
+    assert by_gradient is not None
+    assert closed is not None
+    assert by_gradient.shape == closed.shape == (3, 4)
+    assert np.abs(by_gradient.astype(int) - closed.astype(int)).max() <= 1
+
+
+def test_the_map_of_an_ensemble_is_the_sum_of_its_members_maps(telling_bundle: Bundle, drawn: Pixels) -> None:
+    ensemble = EfficientNetLiteEnsemble(variants=["lite0", "lite0"], num_classes=2)
+    settled(ensemble)
+    description = changed(
+        telling_bundle, explanation=CAM,
+        preprocessing=[{"op": "resize", "height": 96, "width": 128, "mode": "bilinear", "antialias": True}],
+    )  # fmt: skip
+    found = explained(description, ensemble, drawn)
+    assert found is not None
+    prepared = prepare(drawn, description.preprocessing)
+    with torch.inference_mode():
+        maps = sum(
+            member.class_maps(prepared)[0, 1] - member.class_bias()[1]  # type: ignore[operator]
+            for member in ensemble.members
+        )
+    heat = torch.relu(torch.as_tensor(maps)).double().numpy()
+    assert np.abs(found.grid - heat * 255 / heat.max()).max() <= 0.51
+
+
+def test_probabilities_are_the_same_with_and_without_class_maps(telling_bundle: Bundle, drawn: Pixels) -> None:
+    def probabilities(explanation: dict[str, str] | None) -> list[float]:
+        bundle = LoadedBundle(description=changed(telling_bundle, explanation=explanation), network=MapsOfClasses(3))
+        (found,) = analyse_pixels(bundle, drawn)
+        assert isinstance(found, Classification)
+        return [one.probability for one in found.probabilities]
+
+    assert probabilities(CAM) == probabilities(None)
+
+
+def test_a_network_without_class_maps_or_with_others_is_named(telling_bundle: Bundle) -> None:
+    class Three(MapsOfClasses):
+        def class_maps(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(1, 3, 8, 12)
+
+    class OnePlace(MapsOfClasses):
+        def class_maps(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(1, 2, 1, 1)
+
+    description = changed(telling_bundle, explanation=CAM)
+    with pytest.raises(WrongExplanation, match="densenet has no class maps"):
+        LoadedBundle(description=description, network=build(description.network))
+    for network in (Three(1), OnePlace(1)):
+        with pytest.raises(WrongExplanation, match="gives class maps of shape"):
+            LoadedBundle(description=description, network=network)

@@ -114,14 +114,25 @@ def _finding(finding: FindingLine, run: RunLine) -> str:
         case "classification":
             chances = {one["class_id"]: one["probability"] for one in data["probabilities"]}
             said = ", ".join(f"{name} {chance:.1%}" for name, chance in chances.items())
-            return "; ".join([said, *_against_thresholds(finding.output, chances, run)])
+            return _on_the_crop(data) + "; ".join([said, *_against_thresholds(finding.output, chances, run)])
         case "segmentation":
             share = data["pixels"] / (data["rows"] * data["columns"])
             return f"{finding.output}: {data['pixels']} pixels inside, {share:.1%} of the image" if data["pixels"] else f"{finding.output}: nothing found"
+        case "crops":
+            places = [_crop(one) for one in data["rectangles"]]
+            return f"crops around {finding.output}: {'; '.join(places) or 'none'}"
         case _:
             reason = explained(str(data["reason"]))
             sentence = reason["sentence"] if reason else ""
-            return f"not analysed: {data['reason']}: {sentence} {data['detail']}".rstrip()
+            return _on_the_crop(data) + f"not analysed: {data['reason']}: {sentence} {data['detail']}".rstrip()
+
+
+def _on_the_crop(data: Mapping[str, Any]) -> str:
+    return f"read on the crop at {_crop(data['region'])}: " if "region" in data else ""
+
+
+def _crop(rectangle: Mapping[str, int]) -> str:
+    return f"column {rectangle['left'] + 1}, row {rectangle['top'] + 1}, {rectangle['width']} x {rectangle['height']} pixels"
 
 
 def _against_thresholds(output: str, chances: Mapping[str, float], run: RunLine) -> list[str]:

@@ -34,5 +34,7 @@ def _shown(value: Any) -> str:
             return str(value).lower()
         case list():
             return ", ".join(str(one) for one in value) or "(none)"
+        case dict():
+            return ", ".join(f"{key} = {one}" for key, one in value.items()) or "(none)"
         case _:
             return str(value)

@@ -1,0 +1,117 @@
+"""`derm-pacs bundles evaluate`: measure a bundle on images of one's own, and write what its card says."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import derm_pacs
+from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.options import Json
+from derm_pacs.cli.print.terminal import print_json, say, stdout, table
+from derm_pacs.cli.training_packages import training_packages
+
+if TYPE_CHECKING:
+    from derm_training.evaluate import Question
+
+Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name under monai_bundles.")]
+Data = Annotated[list[Path], typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (mask for a segmentation), a folder in ISIC's or HAM10000's layout, or a folder of DICOM with labels.csv; again for a further table. Or the folders that hold the tables which `report` of the bundle's evaluate.json names.")]
+Report = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the report there: HTML, JSON and PNG.")]
+Split = Annotated[str, typer.Option("--split", metavar="val|test|train|paper|all", help="Which images. Without it those that the table keeps aside: val, else test, else all.", show_default=False)]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights other than the shipped ones: best.pt of a training, or safetensors.")]
+Sensitivity = Annotated[float, typer.Option("--sensitivity", min=0.01, max=1.0, metavar="VALUE", help="Also give the operating point that reaches this sensitivity.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the network runs; auto takes a GPU where there is one.")]
+Write = Annotated[bool, typer.Option("--write", help="Put the figures into the bundle: configs/serving.json and metadata.json, docs/README.md, docs/report.")]
+
+_COLUMNS = {
+    "classification": ("auc", "accuracy", "sensitivity", "specificity", "baseline_auc"),
+    "segmentation": ("jaccard", "dice", "baseline_otsu_jaccard", "baseline_ellipse_jaccard"),
+}
+
+
+def evaluate(
+    bundle: Bundle, *, data: Data, split: Split = "", weights: Weights = None, sensitivity: Sensitivity = 0.95, device: Device = "auto",
+    report: Report = None, write: Write = False, as_json: Json = False,
+) -> None:
+    """Measure a bundle on a table of images: figures with intervals, calibration, each source by itself, the colour baseline beside it.
+
+    Images whose label the bundle does not know are counted and left out. Real and synthetic images never share a figure.
+    For research use; not for primary diagnosis.
+
+    Examples:
+        derm-pacs bundles evaluate melanoma_nevus_alexnet --data images/MELNEV_BALANCED.csv
+        derm-pacs bundles evaluate monai_bundles/melanoma_nevus_alexnet --data images.csv --json
+        derm-pacs bundles evaluate melanoma_nevus_alexnet --data images.csv --weights out/best.pt --report out/report
+        derm-pacs bundles evaluate melanoma_nevus_alexnet --data images --write
+    """
+    with training_packages():
+        from derm_training.card import write_figures
+        from derm_training.evaluate import Question, answer
+        from derm_training.evaluate import evaluate as measure
+        from derm_training.export import write_record
+        from derm_training.report import write_report
+    if device not in {"auto", "cpu", "cuda"}:
+        raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
+    if write and weights is not None:
+        raise CommandError(ExitCode.USAGE, "--write is for the shipped weights", "bring the weights into the bundle with `bundles export` first")
+    folder = bundle_folder(bundle)
+    question = Question(
+        bundle=folder,
+        data=tuple(one.resolve() for one in data),
+        split=split,
+        weights=None if weights is None else weights.resolve(),
+        sensitivity=sensitivity,
+        device=device,  # type: ignore[arg-type]
+    )
+    said = _measured(question, measure)
+    for place in filter(None, (report, folder / "docs" / "report" if write else None)):
+        write_report(said, place)
+        say(f"the report is in {place}: report.html, report.json and pictures")
+    if write:
+        write_figures(folder, said.report)
+        write_record(folder, code_triples())
+        say(f"the figures stand in {folder / 'configs' / 'serving.json'} and {folder / 'docs' / 'README.md'}")
+    if as_json:
+        print_json(answer(said.report))
+    else:
+        _print(said.report)
+
+
+def bundle_folder(name: str) -> Path:
+    """Return the folder of a bundle that is given by its folder or by its name; raises CommandError where there is none."""
+    shipped = Path(derm_pacs.__file__).resolve().parents[1] / "monai_bundles"
+    for folder in (Path(name), Path("monai_bundles") / name, shipped / name):
+        if (folder / "configs" / "evaluate.json").is_file():
+            return folder.resolve()
+    raise CommandError(ExitCode.NOT_FOUND, f"there is no bundle {name!r}", "name a folder with configs/evaluate.json, or one under monai_bundles")
+
+
+def _measured(question: "Question", measure: Any) -> Any:
+    try:
+        return measure(question)
+    except ValueError as error:
+        raise CommandError(ExitCode.FAILED, str(error), "see `derm-pacs bundles evaluate --help` for the tables that are read") from error
+
+
+def _print(report: dict[str, Any]) -> None:
+    out = stdout()
+    for task in report["tasks"]:
+        columns = [name for name in _COLUMNS[task["kind"]] if name in task["overall"]]
+        out.print(f"{'SYNTHETIC: ' if task['synthetic'] else ''}{report['bundle']['title']} on {task['title'] or task['table']}, split {task['split']}")
+        shown = table("images", "n", *(name.replace("_", " ") for name in columns))
+        for name, part in {"all": task["overall"], **task["per_dataset"], **{f"source {one}": figures for one, figures in task["per_source"].items()}}.items():
+            shown.add_row(name, str(part["n"]), *(_figure(part, column) for column in columns))
+        out.print(shown)
+        for reason, count in task["left_out"].items():
+            out.print(f"left out: {count} images {reason}")
+        for sentence in task["statement"]:
+            out.print(sentence)
+    out.print(report["research_use"])
+
+
+def _figure(part: dict[str, Any], name: str) -> str:
+    low, high = part[f"{name}_ci"]
+    if part[name] is None:
+        return "not defined"
+    return f"{part[name]:.3f} ({low:.3f} to {high:.3f})" if low is not None else f"{part[name]:.3f}"

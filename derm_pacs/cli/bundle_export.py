@@ -1,0 +1,61 @@
+"""`derm-pacs bundles export`: a trained network becomes a bundle that the service can install."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.options import Json
+from derm_pacs.cli.print.terminal import print_json
+from derm_pacs.cli.training_packages import training_packages
+from derm_pacs.domain.codes import CODES
+
+
+class Dtype(StrEnum):
+    """How the weights are held in the file; the network computes in float32 with each."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
+Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="FILE", help="best.pt of a training, or a safetensors file. Without one the weights stay, and golden answers and metadata are written anew.")]
+Held = Annotated[Dtype | None, typer.Option("--dtype", help="How the weights are held in the file: int8 is a quarter of float32, float16 a half. Otherwise as the description says.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a copy of the bundle there, and leave the bundle as it is. The folder must not exist yet.")]
+
+
+def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None, out: Out = None, as_json: Json = False) -> None:
+    """Ship a trained network: weights, their hash, what they say of the golden pictures, and the bundle's metadata.
+
+    Figures in serving.json and in the card are those of the former weights until the bundle is measured again: run
+    `bundles evaluate --write` afterwards. Golden pictures are kept where the bundle has some, and drawn where it has none.
+
+    Examples:
+        derm-pacs bundles export melanoma_nevus_alexnet --checkpoint training/melanoma_nevus_alexnet/best.pt
+        derm-pacs bundles export clinical_melanoma_resnet50 --checkpoint best.pt --dtype int8 --out /srv/bundles/ours
+    """
+    with training_packages():
+        from derm_training.export import ExportError
+        from derm_training.export import export as run
+        from derm_training.train import TrainingError, find_bundle
+    try:
+        made = run(find_bundle(bundle, Path.cwd()), checkpoint, code_triples(), dtype=dtype.value if dtype else None, out=out)
+    except (ExportError, TrainingError) as error:
+        wrong, _, remedy = str(error).partition("; ")
+        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
+    if as_json:
+        print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden})
+        return
+    print(f"{made.folder}: weights of {made.size / 1e6:.1f} MB, SHA-256 {made.sha256}")
+    for file, figures in made.golden.items():
+        print(f"{file}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    print(f"measure:  derm-pacs bundles evaluate {made.folder} --data TABLE --write")
+    print(f"install:  derm-pacs bundles install {made.folder}")
+
+
+def code_triples() -> dict[str, tuple[str, str, str]]:
+    """Return value, scheme and meaning of every concept, as the record in a bundle's metadata holds them."""
+    return {name: (code.value, code.scheme, code.meaning) for name, code in CODES.items()}

@@ -1,0 +1,65 @@
+"""`derm-pacs bundles novelty`: the limit beyond which an image is unlike all that a bundle has learned from."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.options import Json
+from derm_pacs.cli.print.terminal import print_json, say
+from derm_pacs.cli.training_packages import training_packages
+
+
+class Kind(StrEnum):
+    """What says how unlike an image is."""
+
+    FEATURES = "features"
+    ENERGY = "energy"
+
+
+Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
+Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="Table of images with a split: train makes the space of features, val sets the limit.")]
+By = Annotated[Kind, typer.Option("--by", help="features: distance from the training images' features. energy: of the logits; no file, no second pass of the network.")]
+Share = Annotated[float, typer.Option("--share", min=0.0, max=0.5, help="Share of the validation images that may be refused by it.")]
+Images = Annotated[int, typer.Option("--images", min=3, help="Training images at most, drawn by seed.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the drawing.")]
+
+
+def novelty(
+    bundle: Bundle, *, data: Data, by: By = Kind.FEATURES, share: Share = 0.01, images: Images = 2000, seed: Seed = 0, as_json: Json = False,
+) -> None:
+    """Find the limit beyond which an image is unlike all that a bundle has learned from, and write it into the bundle.
+
+    Changed are quality.novelty of configs/serving.json, the record of it in configs/metadata.json and, by features,
+    models/features.safetensors. What the gate as a whole then lets through is told by `bundles quality`.
+
+    Examples:
+        derm-pacs bundles novelty melanoma_nevus_lite --data MANIFEST.csv
+        derm-pacs bundles novelty melanoma_nevus_alexnet --data MANIFEST.csv --by energy --share 0.005
+    """
+    with training_packages():
+        from derm_training.export import ExportError, write_record
+        from derm_training.manifest import read_table
+        from derm_training.novelty import fit, write
+        from derm_training.train import TrainingError, find_bundle
+    try:
+        folder = find_bundle(bundle, Path.cwd())
+        kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"
+        fitted = fit(folder, read_table(data), kind=kind, share=share, most_images=images, seed=seed, told=say)
+        write(folder, fitted)
+        write_record(folder, code_triples())
+    except (ExportError, TrainingError, OSError, ValueError) as error:
+        wrong, _, remedy = str(error).partition("; ")
+        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
+    if as_json:
+        told = {name: getattr(fitted, name) for name in ("kind", "maximum", "trained_on", "validated_on", "refused", "refused_of_others")}
+        print_json(told | {"directions": 0 if fitted.space is None else len(fitted.space.scale)})
+        return
+    print(f"{folder.name}: {kind} at most {fitted.maximum:.4f}, from {fitted.trained_on} training and {fitted.validated_on} validation images")
+    print(
+        f"refused of the validation images {fitted.refused:.1%}; of those that did not set the limit {fitted.refused_of_others:.1%} "
+        "(halves of the lesions, each by the other's limit)"
+    )

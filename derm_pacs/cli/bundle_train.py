@@ -1,0 +1,77 @@
+"""`derm-pacs bundles train`: a bundle learns from images of one's own, by its own configuration."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.options import Json
+from derm_pacs.cli.print.terminal import print_json
+from derm_pacs.cli.training_packages import training_packages
+
+
+class Split(StrEnum):
+    """How images are divided into those to learn from and those to judge by."""
+
+    LESION = "lesion"
+    PAPER = "paper"
+
+
+Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
+Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (and mask, split, source, dataset, lesion_id); or a folder in ISIC's or HAM10000's own layout; or a folder of DICOM with a labels.csv.")]
+Pretrained = Annotated[str | None, typer.Option("--pretrained", metavar="NAME", help="Weights to start from: imagenet, or none. Otherwise what the bundle's train.json says.")]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for weights, log and decoded images; a training that lies there is taken up. Otherwise ./training/ and the bundle's name.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="How often all images are gone through. Otherwise what the bundle's train.json says.")]
+SplitBy = Annotated[Split, typer.Option("--split", help="lesion: the table's own split, or whole lesions drawn by seed. paper: at random by image, 900 and 100 of each class or as many as there are; what leaks by it is told, and the last epoch's weights are kept.")]
+Settings = Annotated[list[str], typer.Option("--set", default_factory=list, show_default=False, metavar="KEY=VALUE", help="Another setting of the bundle's train.json, such as seed=3 or batch=64; again for each.")]
+
+
+def train(
+    bundle: Bundle, *, data: Data, pretrained: Pretrained = None, device: Device = "auto", out: Out = None, epochs: Epochs = None,
+    split: SplitBy = Split.LESION, settings: Settings, as_json: Json = False,
+) -> None:
+    """Train a bundle on images of your own, by its own configuration.
+
+    MONAI runs configs/train.json with these settings in place of its own. That file is code: train only bundles whose files you trust.
+    A training that was stopped, in whichever way, goes on after its last whole epoch with the same command. The seed decides the
+    result: on a CPU to the last digit, on a GPU nearly. The installed bundle stays as it is: see the commands named at the end.
+
+    Examples:
+        derm-pacs bundles train melanoma_nevus_alexnet --data MELNEV_BALANCED.csv
+        derm-pacs bundles train melanoma_nevus_alexnet --data HAM10000 --split paper --out paper
+        derm-pacs bundles train monai_bundles/skin_lesion_deeplabv3plus --data MANIFEST.csv --pretrained imagenet --set batch=32
+    """
+    with training_packages():
+        from derm_training.train import TrainingError, find_bundle
+        from derm_training.train import train as run
+    overrides: dict[str, Any] = dict(map(setting, settings))
+    overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
+    overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}
+    try:
+        folder = find_bundle(bundle, Path.cwd())
+        made = run(folder, out or Path("training") / folder.name, overrides)
+    except TrainingError as error:
+        wrong, _, remedy = str(error).partition("; ")
+        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
+    if as_json:
+        print_json(made)
+        return
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in made.figures.items())
+    print(f"{made.weights} holds the averaged weights of epoch {made.epoch} of {made.epochs}: {figures}")
+    print(f"measure:  derm-pacs bundles evaluate {bundle} --data {made.table} --weights {made.weights}{' --split test' if split is Split.PAPER else ''}")
+    print(f"ship:     derm-pacs bundles export {bundle} --checkpoint {made.weights}")
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Return key and value of KEY=VALUE; the value as JSON where it is some, otherwise the text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise CommandError(ExitCode.USAGE, f"--set {text} has no value", "write --set KEY=VALUE, such as --set seed=3")
+    try:
+        return key.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return key.strip(), value
