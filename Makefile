@@ -1,10 +1,11 @@
 # What can be done here. `make help` prints the lines with a double hash.
 .DEFAULT_GOAL := help
-.PHONY: help install check static fast-tests test demo clean campaign-kill campaign-results viewer-pictures
+.PHONY: help install check static fast-tests test demo clean bundles-report campaign-kill campaign-results viewer-pictures
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 IMAGES ?=
+DATA ?= ../shared/data/images
 BIN := .venv/bin
 # dpkg names; installed only where they are missing, and only by root
 DEMO_PACKAGES := orthanc libseccomp2 util-linux
@@ -21,10 +22,15 @@ demo: .venv/.product ## the whole way on synthetic studies with a real PACS; you
 	@$(BIN)/derm-pacs demo $(if $(IMAGES),--images '$(IMAGES)')
 
 test: install ## the environment, what the tests need, and all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+bundles-report: .venv/.complete ## every report and every table of the bundles' cards again, from the shipped weights, the tables in DATA and drawn pictures
+	@$(BIN)/derm-pacs samples mosaics --out build/drawn/mosaics --count 20 --rows 768 --columns 768
+	@$(BIN)/derm-pacs samples dermatoses --out build/drawn/dermatoses --count 25
+	@for bundle in monai_bundles/*; do $(BIN)/derm-pacs bundles evaluate $$bundle --data '$(DATA)' --data build/drawn --write || exit 1; done
 
 campaign-kill: .venv/.complete ## every point at which a process can be killed, one at a time; about half an hour
-	@$(BIN)/python -m pytest -m campaign tests/acceptance/test_kill.py
+	@$(BIN)/python -m pytest -m campaign tests/acceptance/test_kill_points.py
 
 campaign-results: .venv/.complete ## every source that can be coded before every validator; hours. A tenth of it: make campaign-results SHARE=10
 	@SHARE='$(SHARE)' SEED='$(SEED)' $(BIN)/python -m pytest -n 2 --dist worksteal -m campaign tests/results/product/test_campaign.py
@@ -33,7 +39,8 @@ viewer-pictures: .venv/.complete ## results of three generated studies as OHIF s
 	@tests/viewer/fetch.sh
 	@$(BIN)/python -m tests.viewer.pictures
 
-check: static fast-tests ## style, types, layers, generated documentation and the fast tests; under two minutes
+check: ## style, types, layers, generated documentation and the fast tests, side by side; under two minutes
+	@$(MAKE) --no-print-directory -j 2 --output-sync static fast-tests
 
 install: .venv/.complete ## the environment .venv with all extras, and the Debian packages of the tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

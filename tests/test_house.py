@@ -15,9 +15,13 @@ TOOLS = Path(sys.executable).parent
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the package and of the tools' settings, to be violated."""
-    shutil.copytree(REPOSITORY / "derm_pacs", tmp_path / "derm_pacs", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
-    return tmp_path
+    return copied(tmp_path)
+
+
+def copied(folder: Path) -> Path:
+    shutil.copytree(REPOSITORY / "derm_pacs", folder / "derm_pacs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    return folder
 
 
 def tool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,23 +37,31 @@ def test_the_layers_hold_as_they_stand(copy: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "named"),
-    [
-        ("utils.py", "", "utils"),
-        ("domain/stray.py", "import pydicom", "pydicom"),
-        ("receive/stray.py", "import derm_pacs.ledger.tables", "derm_pacs.ledger"),
-        ("results/stray.py", "import derm_pacs.delivery.store", "derm_pacs.delivery"),
-        ("ledger/stray.py", "import derm_pacs.pipeline.walk", "derm_pacs.pipeline"),
-        ("ledger/stray_queue.py", "import procrastinate", "procrastinate"),
-        ("delivery/stray.py", "import torch", "torch"),
-    ],
-)
-def test_a_forbidden_dependency_is_refused_by_name(copy: Path, module: str, line: str, named: str) -> None:
-    (copy / "derm_pacs" / module).write_text(f'"""Stray."""\n{line}\n')
-    done = tool(copy, "lint-imports", "--no-cache")
-    assert done.returncode != 0
-    assert named in done.stdout
+STRAYS = {
+    "utils.py": "",
+    "domain/stray.py": "import pydicom",
+    "receive/stray.py": "import derm_pacs.ledger.tables",
+    "results/stray.py": "import derm_pacs.delivery.store",
+    "ledger/stray.py": "import derm_pacs.pipeline.walk",
+    "ledger/stray_queue.py": "import procrastinate",
+    "delivery/stray.py": "import torch",
+}
+
+
+@pytest.fixture(scope="module")
+def violated(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """What is said of a copy with all strays in it."""
+    folder = copied(tmp_path_factory.mktemp("house"))
+    for module, line in STRAYS.items():
+        (folder / "derm_pacs" / module).write_text(f'"""Stray."""\n{line}\n')
+    return tool(folder, "lint-imports", "--no-cache")
+
+
+@pytest.mark.parametrize(("module", "line"), STRAYS.items())
+def test_a_forbidden_dependency_is_refused_by_name(violated: subprocess.CompletedProcess[str], module: str, line: str) -> None:
+    assert violated.returncode != 0
+    name = f"derm_pacs.{module.removesuffix('.py').replace('/', '.')}"
+    assert (f"{name} -> {line.removeprefix('import ')} (l.2)" if line else f"- {name}\n") in violated.stdout
 
 
 def test_a_wrong_type_is_refused(copy: Path) -> None:

@@ -19,7 +19,10 @@ from typing import Self, TypeVar
 
 import pydicom
 from pynetdicom import AE
+from sqlalchemy.orm import Session
 
+from derm_pacs.cli.exit_codes import ExitCode
+from derm_pacs.cli.main import run
 from derm_pacs.demonstration.orthanc import Orthanc
 from derm_pacs.domain.case import ENDS, State
 from derm_pacs.domain.errors import Transient
@@ -103,6 +106,11 @@ def wait_for(what: str, look: Callable[[], T | None], *, within: float = 90.0) -
         time.sleep(0.1)
 
 
+def _story(tx: Session, study_uid: str) -> CaseStory | None:
+    case_id = reading.case_id_of(tx, study_uid)
+    return reading.story(tx, case_id) if case_id is not None else None
+
+
 class Hospital:
     """The service and its PACS in one folder."""
 
@@ -111,6 +119,7 @@ class Hospital:
         folder: Path,
         bundles: Mapping[str, Path],
         *,
+        routes: str | None = None,
         route_back: bool = False,
         quiet: float = 1.0,
         deadline: float = 30.0,
@@ -120,6 +129,7 @@ class Hospital:
     ) -> None:
         self.folder = folder
         self.bundles = dict(bundles)
+        self._routes = routes
         self.port = free_port()
         self.data = folder / "data"
         self.config = folder / "derm-pacs.toml"
@@ -131,6 +141,7 @@ class Hospital:
         self._database = database
         self._environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._service: subprocess.Popen[bytes] | None = None
+        self._read: Database | None = None
 
     def __enter__(self) -> Self:
         """Start everything, with the bundles installed and active."""
@@ -150,17 +161,21 @@ class Hospital:
 
     def close(self) -> None:
         """Stop everything that this hospital started."""
+        if self._read is not None:
+            self._read.close()
         self.stop()
         self.orthanc.stop()
 
     def write_settings(self) -> None:
-        """Write the settings file; segmentation bundles read photographs too."""
+        """Write the settings file; where no routes were given, segmentation bundles read photographs too."""
         masks = [name for name in self.bundles if "lesion" in name]
         text = SETTINGS.format(
             data=self.data, database=self._database, port=self.port, reserve=self._reserve, quiet=self._quiet,
             deadline=self._deadline, pacs_port=self.orthanc.dicom_port,
         )
-        if self.bundles:
+        if self._routes is not None:
+            text += self._routes
+        elif self.bundles:
             text += ROUTES.format(
                 dermoscopic=DERMOSCOPIC, photographic=PHOTOGRAPHIC,
                 dermoscopic_bundles=json.dumps(list(self.bundles)), photographic_bundles=json.dumps(masks),
@@ -235,15 +250,12 @@ class Hospital:
         )
 
     def install_bundles(self) -> None:
-        """Install and activate the bundles through the product's own commands."""
+        """Install and activate the bundles by the product's own commands, in this process, which has loaded them already."""
         for name, folder in self.bundles.items():
             version = json.loads((folder / "configs" / "serving.json").read_text())["version"]
-            for command in (
-                ("bundles", "install", str(folder), "--actor", "tester", "--reason", "acceptance"),
-                ("bundles", "activate", name, version, "--actor", "tester", "--reason", "acceptance"),
-            ):
-                done = self.cli(*command)
-                assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+            for command in (("install", str(folder)), ("activate", name, version)):
+                arguments = ("bundles", *command, "--actor", "tester", "--reason", "acceptance", "--config", str(self.config))
+                assert run(arguments) == ExitCode.OK, arguments
 
     # The ledger
 
@@ -254,15 +266,16 @@ class Hospital:
         return Database(ledger_url(settings), patience_seconds=20)
 
     def story(self, study_uid: str) -> CaseStory | None:
-        """Return the story of a study's case, None where the ledger has none yet or is away."""
-        database = self.database
+        """Return the story of a study's case, None where the ledger has none yet or is away.
+
+        Asked ten times a second while something is awaited: a connection of its own for each time would keep a core busy.
+        """
+        if self._read is None:
+            self._read = self.database
         try:
-            case_id = database.transaction(lambda tx: reading.case_id_of(tx, study_uid))
-            return database.transaction(lambda tx: reading.story(tx, case_id)) if case_id is not None else None
+            return self._read.transaction(lambda tx: _story(tx, study_uid))
         except Transient:
             return None
-        finally:
-            database.close()
 
     def wait_for_end(self, study_uid: str, *, revision: int = 1, within: float = 120.0) -> CaseStory:
         """Return the story once that revision has ended."""

@@ -82,14 +82,16 @@ def check_results(hospital: Hospital, instance: pydicom.Dataset, story: CaseStor
         assert probability
         assert all(value == pytest.approx(known["melanoma"], abs=1e-6) for value in probability)
         assert [value for name, value, _, _ in reported if name == THRESHOLD]
-    masks = [finding for run in revision.runs for finding in run.findings if finding.kind == "segmentation"]
-    pixels = masks[0].data["pixels"]
+    masks = {f.output: f for run in revision.runs for f in run.findings if f.kind == "segmentation"}
+    pixels = masks["lesion"].data["pixels"]
     if pixels:
         areas = [(value, unit) for name, value, unit, _ in reported if name == AREA]
         assert (float(pixels), "{pixels}") in areas
         seg = hd.seg.segread(io.BytesIO(as_bytes(by_form[Form.SEG])))
+        labels = [str(seg.get_segment_description(number).segment_label) for number in seg.segment_numbers]
+        (lesion,) = (place for place, label in enumerate(labels) if "lesion" in label.lower())
         mask = seg.get_pixels_by_source_instance([str(instance.SOPInstanceUID)])
-        assert int(np.asarray(mask).astype(bool).sum()) == pixels
+        assert int(np.asarray(mask)[..., lesion].astype(bool).sum()) == pixels
         assert Form.OVERLAY_SR in by_form
 
 

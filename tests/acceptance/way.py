@@ -28,6 +28,7 @@ from derm_pacs.domain.findings import (
     OperatingPoint,
     Outcome,
     Preview,
+    Rectangle,
     Saliency,
     Segmentation,
 )
@@ -86,7 +87,9 @@ class Answers(Runners):
         self.say = say
         self.shown = 0
 
-    def analyse(self, folder: Path, content_hash: str, part10: bytes) -> tuple[tuple[int, tuple[Outcome, ...]], ...]:
+    def analyse(
+        self, folder: Path, content_hash: str, part10: bytes, crops: Mapping[int, Sequence[Rectangle]] | None = None
+    ) -> tuple[tuple[int, tuple[Outcome, ...]], ...]:
         image = pydicom.dcmread(io.BytesIO(part10), stop_before_pixels=True)
         return ((1, self.say(image)),)
 
@@ -98,6 +101,9 @@ class Answers(Runners):
 
     def lesion_rules(self, folder: Path, content_hash: str) -> tuple[LesionRule, ...]:
         return (LesionRule(output="class", combine=Combine.MEAN),)
+
+    def finds_crops(self, folder: Path, content_hash: str) -> bool:
+        return False
 
 
 class ImpatientSite(Site):

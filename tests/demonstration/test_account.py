@@ -135,7 +135,7 @@ def test_the_findings_of_an_image_stand_with_it(image: Dataset) -> None:
     told = account(study, story(study, State.CONFIRMED, findings, (delivery(DeliveryState.PROVEN),)), {uid: part10(image)})
     (found,) = told.images
     assert (found.calls[0].called, found.calls[0].probability, found.calls[0].is_positive) == ("Melanoma", 0.6, True)
-    assert found.areas == (Area(bundle="b 1.0.0", pixels=300, share=0.25),)
+    assert found.areas == (Area(bundle="b 1.0.0", output="m", pixels=300, share=0.25),)
     assert found.refusals == ("b: poor_quality_blur: The image is not sharp enough. (1 < 5)",)
     assert dict(told.holds) == {"Dermoscopic Photography Image": 1}
 
@@ -184,9 +184,9 @@ def test_a_seg_that_marks_another_area_than_the_ledger_says_is_told(image: Datas
     mask = np.zeros((30, 40), np.bool_)
     mask[5:12, 8:30] = True
     came_back = ResultAccount(form=Form.SEG, sop_class_uid="1.2", sop_instance_uid="2.25.9", file=seg(mask))
-    right = image_account(image, areas=(Area(bundle="b", pixels=154, share=0.1),))
+    right = image_account(image, areas=(Area(bundle="b", output="lesion", pixels=154, share=0.1),))
     assert shortcomings(case(image, images=(right,), results=(came_back,))) == ()
-    wrong = image_account(image, areas=(Area(bundle="b", pixels=155, share=0.1),))
+    wrong = image_account(image, areas=(Area(bundle="b", output="lesion", pixels=155, share=0.1),))
     assert shortcomings(case(image, images=(wrong,), results=(came_back,))) == ("the SEGs mark 154 pixels, the ledger says 155",)
 
 
@@ -211,7 +211,7 @@ def test_a_later_visit_must_say_what_changed(image: Dataset) -> None:
 
 
 def test_what_is_printed_names_state_call_area_and_every_object(image: Dataset) -> None:
-    areas = (Area(bundle="b", pixels=300, share=0.25),)
+    areas = (Area(bundle="b", output="lesion", pixels=300, share=0.25),)
     told = "\n".join(tell.case_lines(3, case(image, images=(image_account(image, calls=(CALL,), areas=areas),))))
     for part in (
         "confirmed", "committed by the PACS", "Melanoma 0.730 >= threshold 0.50", "300 pixels, 25.0 %", "picture", "2.25.31", "fetched back",

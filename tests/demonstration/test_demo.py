@@ -148,7 +148,8 @@ class TestTheSampleStudies:
             assert sorted({result["form"] for result in case["results"]}) == ["overlay_sr", "picture", "presentation", "report_sr", "seg"]
             assert sum(case["the_pacs_holds"].values()) == len(case["results"]) + len(case["images"])
             segs = [dcmread(samples.out / one["file"]) for one in case["results"] if one["sop_class_uid"] == SegmentationStorage]
-            told = [image["areas"][0]["pixels"] for image in case["images"]]
+            told = [sum(area["pixels"] for area in image["areas"]) for image in case["images"]]
+            assert [[area["output"] for area in image["areas"]] for image in case["images"]] == [["lesion", "skin"]] * len(case["images"])
             assert sorted(int(np.asarray(seg.pixel_array).sum()) for seg in segs) == sorted(told)
             assert min(told) > 0
             assert 0 <= case["images"][0]["calls"][0]["probability"] <= 1
@@ -179,7 +180,7 @@ class TestTheSampleStudies:
         assert clinical["kind"] == "VL Photographic Image"
         assert dermoscopic["calls"]
         assert clinical["calls"] == clinical["not_analysed"] == []
-        (area,) = clinical["areas"]
+        area, _ = clinical["areas"]
         assert 0.002 < area["share"] < 0.02  # the lesion is drawn over about 0.7 % of that picture
 
     def test_the_blurred_study_is_answered_not_analysed_because_and_the_unrouted_one_is_rejected(self, samples: Shown) -> None:

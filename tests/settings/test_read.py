@@ -104,6 +104,18 @@ def test_a_whole_file_becomes_typed_values(tmp_path: Path) -> None:
         (PEER + DESTINATION + ROUTE.replace('["pacs"]', '["pacs", "pacs"]'), "'pacs' stands here twice; name it once"),
         (PEER + DESTINATION + ROUTE + 'modalities = ["xc"]', "'xc' is not a value of Modality (0008,0060)"),
         (
+            PEER + DESTINATION + ROUTE + 'reads_crops_of = { other = "melanoma_nevus_alexnet" }',
+            "key 'reads_crops_of' in [[routes]] entry 1 ('dermoscopy'): 'other' is no bundle of the route 'dermoscopy'; add it to bundles",
+        ),
+        (
+            PEER + DESTINATION + ROUTE + 'reads_crops_of = { melanoma_nevus_alexnet = "melanoma_nevus_alexnet" }',
+            "'melanoma_nevus_alexnet' reads crops of 'melanoma_nevus_alexnet', which does not run before it",
+        ),
+        (
+            PEER + DESTINATION + ROUTE.replace('["melanoma_nevus_alexnet"]', '["a", "b", "c"]') + 'reads_crops_of = { b = "a", c = "b" }',
+            "'b' itself reads crops, so it finds none in the image",
+        ),
+        (
             PEER + DESTINATION + ROUTE + ROUTE.replace('"dermoscopy"', '"second"'),
             "the route 'second' is never reached: 'dermoscopy' takes all its images; put the narrower route first",
         ),

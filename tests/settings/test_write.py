@@ -59,7 +59,8 @@ def settings(draw: st.DrawFn) -> Settings:
     )
     route = RouteSettings(
         name=draw(LABEL), modalities=tuple(draw(st.lists(st.sampled_from(["XC", "DMS", "GM"]), unique=True))),
-        bundles=("melanoma_nevus_alexnet",), destinations=(destination.name,),
+        bundles=("skin_lesion_deeplabv3plus", "melanoma_nevus_alexnet"), destinations=(destination.name,),
+        reads_crops_of=draw(st.sampled_from([{}, {"melanoma_nevus_alexnet": "skin_lesion_deeplabv3plus"}])), clinical=draw(st.booleans()),
     )
     return Settings(
         facility=draw(TEXT), timezone=draw(st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"])),
