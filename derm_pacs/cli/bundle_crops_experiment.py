@@ -11,7 +11,7 @@ from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.training_packages import training_packages
 
 if TYPE_CHECKING:
-    from derm_training.crops_experiment import Experiment
+    from derm_training.measuring.crops_experiment import Experiment
 
 Segmenter = Annotated[str, typer.Option("--segmenter", metavar="BUNDLE", help="Bundle that finds lesion (and skin): its folder, or its name in ./monai_bundles.")]
 Classifier = Annotated[str, typer.Option("--classifier", metavar="BUNDLE", help="Bundle that reads the images and the crops.")]
@@ -37,8 +37,8 @@ def crops_experiment(
         derm-pacs bundles crops-experiment --segmenter skin_lesion_deeplabv3plus --classifier melanoma_nevus_lite --data MANIFEST.csv --dataset PAD-UFES-20 --positive melanoma,bcc,scc --negative nevus,seborrheic_keratosis,akiec --report crops
     """
     with training_packages():
-        from derm_training import crops_experiment as experiment
-        from derm_training.train import TrainingError
+        from derm_training.learning.train import TrainingError
+        from derm_training.measuring import crops_experiment as experiment
     try:
         found = _made((segmenter, classifier), data, dataset, split, (positive, negative))
     except TrainingError as error:
@@ -70,10 +70,10 @@ def _made(
 
     with training_packages():
         from derm_networks.served import open_bundle
-        from derm_training.crops_experiment import judge, read
-        from derm_training.manifest import read_table
-        from derm_training.progress import console
-        from derm_training.train import find_bundle
+        from derm_training.learning.progress import console
+        from derm_training.learning.train import find_bundle
+        from derm_training.measuring.crops_experiment import judge, read
+        from derm_training.tables.manifest import read_table
     segmenting, classifying = (open_bundle(find_bundle(name, Path.cwd())) for name in bundles)
     point = classifying.description["operating_points"][0]
     others = [one["id"] for one in classifying.description["outputs"][0]["classes"] if one["id"] != point["positive"]]

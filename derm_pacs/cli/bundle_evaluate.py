@@ -13,7 +13,7 @@ from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.training_packages import training_packages
 
 if TYPE_CHECKING:
-    from derm_training.evaluate import Question
+    from derm_training.measuring.evaluate import Question
 
 Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name under monai_bundles.")]
 Data = Annotated[list[Path], typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (mask for a segmentation), a folder in ISIC's or HAM10000's layout, or a folder of DICOM with labels.csv; again for a further table. Or the folders that hold the tables which `report` of the bundle's evaluate.json names.")]
@@ -46,11 +46,11 @@ def evaluate(
         derm-pacs bundles evaluate melanoma_nevus_alexnet --data images --write
     """
     with training_packages():
-        from derm_training.card import write_figures
-        from derm_training.evaluate import Question, answer
-        from derm_training.evaluate import evaluate as measure
-        from derm_training.export import write_record
-        from derm_training.report import write_report
+        from derm_training.measuring.evaluate import Question, answer
+        from derm_training.measuring.evaluate import evaluate as measure
+        from derm_training.reporting.card import write_figures
+        from derm_training.reporting.report import write_report
+        from derm_training.shipping.export import write_record
     if device not in {"auto", "cpu", "cuda"}:
         raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
     if write and weights is not None:

@@ -38,9 +38,9 @@ def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None,
         derm-pacs bundles export clinical_melanoma_resnet50 --checkpoint best.pt --dtype int8 --out /srv/bundles/ours
     """
     with training_packages():
-        from derm_training.export import ExportError
-        from derm_training.export import export as run
-        from derm_training.train import TrainingError, find_bundle
+        from derm_training.learning.train import TrainingError, find_bundle
+        from derm_training.shipping.export import ExportError
+        from derm_training.shipping.export import export as run
     try:
         made = run(find_bundle(bundle, Path.cwd()), checkpoint, code_triples(), dtype=dtype.value if dtype else None, out=out)
     except (ExportError, TrainingError) as error:

@@ -41,10 +41,10 @@ def novelty(
         derm-pacs bundles novelty melanoma_nevus_alexnet --data MANIFEST.csv --by energy --share 0.005
     """
     with training_packages():
-        from derm_training.export import ExportError, write_record
-        from derm_training.manifest import read_table
-        from derm_training.novelty import fit, write
-        from derm_training.train import TrainingError, find_bundle
+        from derm_training.gate.novelty import fit, write
+        from derm_training.learning.train import TrainingError, find_bundle
+        from derm_training.shipping.export import ExportError, write_record
+        from derm_training.tables.manifest import read_table
     try:
         folder = find_bundle(bundle, Path.cwd())
         kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"

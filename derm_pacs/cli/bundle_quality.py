@@ -15,7 +15,7 @@ from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.findings import Refusal
 
 if TYPE_CHECKING:
-    from derm_training.quality_measured import Gate, GateMeasured, Passed, Picture
+    from derm_training.gate.quality_measured import Gate, GateMeasured, Passed, Picture
 
 Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
 Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="Table of images; those of split val are good, and some of them are damaged.")]
@@ -34,9 +34,9 @@ def quality(bundle: Bundle, *, data: Data, count: Count = 500, seed: Seed = 0, a
         derm-pacs bundles quality monai_bundles/skin_lesion_deeplabv3plus --data MANIFEST.csv --json
     """
     with training_packages():
-        from derm_training.manifest import read_table
-        from derm_training.quality_measured import measure_gate
-        from derm_training.train import TrainingError, find_bundle
+        from derm_training.gate.quality_measured import measure_gate
+        from derm_training.learning.train import TrainingError, find_bundle
+        from derm_training.tables.manifest import read_table
     try:
         folder = find_bundle(bundle, Path.cwd())
         measured = measure_gate(_gate(folder), read_table(data), count=count, seed=seed, told=say)

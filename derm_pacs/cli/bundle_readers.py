@@ -13,7 +13,7 @@ from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.training_packages import training_packages
 
 if TYPE_CHECKING:
-    from derm_training.reader_tables import Columns
+    from derm_training.readers.reader_tables import Columns
 
 Table = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV in UTF-8, the first line naming the columns.")]
 Label = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column of the truth: 0 and 1, or names (see --positive, --classes).")]
@@ -54,7 +54,7 @@ def readers(
         derm-pacs bundles readers calls.csv --label diagnosis --reader anna --prediction network --classes psoriasis,eczema,acne
     """
     with training_packages():
-        from derm_training.reader_tables import Columns, UnusableTable
+        from derm_training.readers.reader_tables import Columns, UnusableTable
     names, thresholds = _with_thresholds(reader)
     columns = Columns(
         label=label, scores=tuple(score), readers=tuple(names), call=call, image=image, group=group, rank=rank, positive=positive
@@ -105,9 +105,9 @@ class _Said:
 
 def _two_classes(asked: _Asked, thresholds: dict[str, float], sensitivities: Sequence[float], simulate: int) -> _Said:
     with training_packages():
-        from derm_training import readers_report, simulated_readers
-        from derm_training.reader_tables import read_study
-        from derm_training.readers import compare
+        from derm_training.readers import readers_report, simulated_readers
+        from derm_training.readers.dichotomous import compare
+        from derm_training.readers.reader_tables import read_study
     study = read_study(asked.table, asked.columns, thresholds, asked.images)
     if simulate:
         study = simulated_readers.with_simulated_readers(study, simulate, asked.seed)
@@ -125,8 +125,8 @@ def _several_classes(
     asked: _Asked, classes: list[str], prediction: str | None, probabilities: str | None, simulate: int
 ) -> _Said:
     with training_packages():
-        from derm_training import class_readers_report, simulated_readers
-        from derm_training.class_readers import compare_classes, read_class_study
+        from derm_training.readers import class_readers_report, simulated_readers
+        from derm_training.readers.class_readers import compare_classes, read_class_study
     study = read_class_study(
         asked.table, asked.columns, classes, prediction=prediction, probabilities=probabilities, images=asked.images
     )

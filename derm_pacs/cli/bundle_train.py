@@ -46,8 +46,8 @@ def train(
         derm-pacs bundles train monai_bundles/skin_lesion_deeplabv3plus --data MANIFEST.csv --pretrained imagenet --set batch=32
     """
     with training_packages():
-        from derm_training.train import TrainingError, find_bundle
-        from derm_training.train import train as run
+        from derm_training.learning.train import TrainingError, find_bundle
+        from derm_training.learning.train import train as run
     overrides: dict[str, Any] = dict(map(setting, settings))
     overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
     overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}

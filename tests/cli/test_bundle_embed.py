@@ -22,7 +22,7 @@ from derm_pacs.ledger.tables import AuditRow, Bundle
 from derm_pacs.spool.journal import Journal
 from derm_pacs.spool.read import Position, payload, records
 from derm_pacs.spool.record import RecordHeader
-from tests.derm_training.test_embedding import CLASSIFIER
+from tests.derm_training.measuring.test_embedding import CLASSIFIER
 from tests.inference.conftest import describe, part10, skin
 from tests.results.conftest import diagnosis
 

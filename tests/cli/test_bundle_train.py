@@ -34,6 +34,6 @@ def test_a_wrong_command_line_says_what_to_write(
 def test_without_the_packages_of_training_the_way_to_get_them_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "derm_training.train", None)
+    monkeypatch.setitem(sys.modules, "derm_training.learning.train", None)
     assert run(["bundles", "train", BUNDLE, "--data", "t.csv"]) == ExitCode.FAILED
     assert "pip install derm-pacs[train]" in capsys.readouterr().err

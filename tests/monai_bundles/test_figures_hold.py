@@ -13,8 +13,8 @@ from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.findings import Classification
 from derm_pacs.inference import networks, weights
 from derm_pacs.inference.analyse import LoadedBundle, analyse_pixels
-from derm_training.manifest import labelled_rows, masked_rows, read_mask, read_rgb
-from derm_training.statistics import area_under_curve
+from derm_training.measuring.statistics import area_under_curve
+from derm_training.tables.manifest import labelled_rows, masked_rows, read_mask, read_rgb
 from tests.conftest import REPOSITORY, shared_data
 
 FOLDER = REPOSITORY / "monai_bundles"
@@ -33,7 +33,7 @@ def test_every_shipped_bundle_has_a_report() -> None:
 
 @each_bundle
 def test_card_and_description_hold_the_reports_figures(name: str) -> None:
-    card = pytest.importorskip("derm_training.card", reason="needs the extra 'train'")
+    card = pytest.importorskip("derm_training.reporting.card", reason="needs the extra 'train'")
     report = read(name, "docs/report/report.json")
     text = (FOLDER / name / "docs" / "README.md").read_text(encoding="utf-8")
     block = text.partition("<!-- figures -->\n")[2].partition("\n<!-- /figures -->")[0]
@@ -90,7 +90,7 @@ def report_tables(name: str) -> list[tuple[dict[str, Any], Path]]:
 @pytest.mark.timeout(1200)  # minutes of computing, more where four tests share two cores
 @each_bundle
 def test_the_shipped_weights_still_give_the_reports_figures(name: str) -> None:
-    predictions = pytest.importorskip("derm_training.predictions", reason="needs the extra 'train'")
+    predictions = pytest.importorskip("derm_training.measuring.predictions", reason="needs the extra 'train'")
     measured = report_tables(name)
     if not measured:
         pytest.skip("the bundle's report is of images drawn by a program, which are not kept")

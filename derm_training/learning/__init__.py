@@ -1,0 +1,1 @@
+"""The training of a network by MONAI's engine: pictures, views, losses, schedule, checkpoints."""

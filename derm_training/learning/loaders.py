@@ -1,0 +1,245 @@
+"""What a training configuration names as its images: a table becomes MONAI's data loaders of training and validation."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from derm_training.learning.progress import tell
+from derm_training.learning.sampling import Balance, Batches, drawing, rarer_more_often
+from derm_training.tables.manifest import read_table, write_table
+from derm_training.tables.pictures import Bytes, kept_masks, kept_pictures
+from derm_training.tables.rows import Row, Table, counted
+from derm_training.tables.splits import by_lesion, leaks, paper
+
+Split = Literal["lesion", "paper"]
+Batch = dict[str, Any]
+_MASKS = {"lesion": lambda row: row.mask, "skin": lambda row: row.skin}  # what a channel of a mask network may draw
+
+
+class Pictures(Dataset[Batch]):
+    """Decoded images with their targets: `image` (N, 3, H, W) uint8, `label` (N,) or `mask` (N, M, H, W) uint8 and `known`."""
+
+    def __init__(self, rows: Sequence[Row], images: Bytes, targets: dict[str, Tensor | Bytes]) -> None:
+        self.datasets = [row.dataset for row in rows]
+        self.images = images
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.datasets)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return a whole batch."""
+        batch: Batch = {"image": torch.from_numpy(self.images[indices]), "dataset": [self.datasets[n] for n in indices]}
+        for name, values in self.targets.items():
+            batch[name] = values[indices] if isinstance(values, Tensor) else torch.from_numpy(values[indices])
+        return batch
+
+
+class ClassifiedImages:
+    """Images with a label, for a classifier: `training` and `validation` are the loaders, `batches` draws the former's.
+
+    `classes` are the labels in the order of the outputs; `same_as` maps labels of the table to labels of `classes` or of
+    `other_classes`. Rows of other labels, and rows of `without_datasets`, are counted and left out, and so are datasets
+    whose name ends in -full where the table also has the set without it: they repeat its images at full size.
+    `other_classes` maps further labels to output numbers after the main ones, or to -1 for pictures on which only a teacher
+    speaks: `other_batch` of them join each batch (see `ClassificationLoss`). `pictures` takes only so many of each side, for a trial. The rows are written to
+    `folder`/table.csv with the split in force, so that an evaluation can judge by the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: str | Path,
+        classes: list[str],
+        height: int,
+        width: int,
+        batch: int,
+        seed: int,
+        folder: str | Path,
+        split: Split = "lesion",
+        balance: Balance = "none",
+        same_as: dict[str, str] | None = None,
+        other_classes: dict[str, int] | None = None,
+        other_batch: int = 0,
+        without_datasets: Sequence[str] = (),
+        pictures: int | None = None,
+    ) -> None:
+        numbers = {label: number for number, label in enumerate(classes)}
+        others = other_classes or {}
+        known = numbers | others
+        names = same_as or {}
+        table = read_table(Path(data))
+        rows = [replace(row, label=names.get(row.label, row.label)) for row in table.rows]
+        rows = _kept_rows(table, rows, lambda row: row.label in known, "of another label", without_datasets)
+        _needed(rows, classes, table)
+        main = [row for row in rows if row.label in numbers]
+        sides = divided(main, split=split, seed=seed, where=table.path)
+        train, val = (few(side, pictures) for side in sides)
+        if balance == "source":  # judged as it is trained: where the source tells the diagnosis, a figure says little
+            fair = drawing(val, [numbers[row.label] for row in val], balance)(torch.Generator().manual_seed(seed))
+            val = [val[number] for number in sorted(fair.tolist())]
+        write_table(Path(folder) / "table.csv", [*train, *val])
+        aside = [row for row in rows if other_batch and row.label in others and row.split in {"", "train"}]
+        aside = few([row for row in aside if row.group not in {one.group for one in val}], pictures)
+        drawn = [*train, *aside]
+        labels = [known[row.label] for row in drawn]
+        chosen = (torch.arange(len(train), len(drawn)), rarer_more_often(labels[len(train) :])) if aside else None
+        self.batches = Batches(
+            drawing(train, labels[: len(train)], balance),
+            batch=batch, seed=seed, others=chosen, other_batch=min(other_batch, len(aside)),
+        )
+        tell(f"training on {_by_label(train)}; {self.batches.count} drawn in each epoch{f', beside {_by_label(aside)}' if aside else ''}")
+        tell(f"judged on {_by_label(val)}")
+        size = (Path(folder) / "cache", height, width)
+        self.training = _loader(_labelled(drawn, labels, *size), self.batches)
+        self.validation = _loader(_labelled(val, [known[row.label] for row in val], *size), batch)
+
+
+class MaskedImages:
+    """Images with masks, for a segmentation network: every row of the table with the mask of one of `maps`.
+
+    `maps` are the network's channels: lesion (the table's column mask) and skin (column skin). A row that has one of them
+    teaches that one. `repeats` says how many times the images of a dataset come in an epoch. The rest as `ClassifiedImages`.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: str | Path,
+        height: int,
+        width: int,
+        batch: int,
+        seed: int,
+        folder: str | Path,
+        maps: Sequence[str] = ("lesion",),
+        split: Split = "lesion",
+        repeats: dict[str, int] | None = None,
+        without_datasets: Sequence[str] = (),
+        pictures: int | None = None,
+    ) -> None:
+        if unknown := sorted(set(maps) - set(_MASKS)):
+            raise ValueError(f"maps names {', '.join(unknown)}; a map can be {' or '.join(_MASKS)}")
+        table = read_table(Path(data))
+        rows = _kept_rows(table, table.rows, lambda row: any(_MASKS[one](row) for one in maps), "without a mask", without_datasets)
+        if not rows:
+            raise ValueError(f"{table.path} has no image with a mask: name one in the column mask")
+        sides = divided(rows, split=split, seed=seed, where=table.path)
+        train, val = (few(side, pictures) for side in sides)
+        write_table(Path(folder) / "table.csv", [*train, *val])
+        self.batches = Batches(drawing(train, [0] * len(train), "none", repeats), batch=batch, seed=seed)
+        tell(f"training on {len(train)} images with masks; {self.batches.count} drawn in each epoch")
+        tell(f"judged on {len(val)} images with masks")
+        size = (Path(folder) / "cache", height, width)
+        self.training = _loader(_masked(train, maps, *size), self.batches)
+        self.validation = _loader(_masked(val, maps, *size), batch)
+
+
+def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path) -> tuple[list[Row], list[Row]]:
+    """Return the rows to learn from and those to judge by, and say how the split was made and what leaks by it.
+
+    `lesion` takes the table's own split where it has one, otherwise makes one with whole lesions; `paper` ignores both and
+    draws by image. Raises ValueError if nothing is left on one side.
+    """
+    if split == "paper":
+        made = paper(rows, seed=seed)
+        parts: Sequence[Row] = made.rows
+        tell(f"split of the paper, at random by image: {made.per_class_train} of each class to train, {made.per_class_test} to test (the paper: 900 and 100)")
+    elif split != "lesion":
+        raise ValueError(f"split is {split!r}; it can be lesion or paper")
+    elif {"train", "val"} <= {row.split for row in rows}:
+        parts = rows
+    elif "train" in {row.split for row in rows}:
+        parts = by_lesion([row for row in rows if row.split == "train"], seed=seed)
+        tell(f"{where} has no row of split val: whole lesions of split train judge")
+    else:
+        parts = by_lesion(rows, seed=seed)
+        tell(f"{where} gives no split: made by lesion from seed {seed}")
+    train = [row for row in parts if row.split == "train"]
+    val = [row for row in parts if row.split == ("test" if split == "paper" else "val")]
+    if not train or not val:
+        raise ValueError(f"{where} leaves {len(train)} images to train and {len(val)} to judge by; both sides need some (column split)")
+    found = leaks([*train, *val])
+    if split == "paper" or found.leaked:
+        tell(f"leak of the split: {found.sentence()}")
+    return train, val
+
+
+def few(rows: Sequence[Row], count: int | None) -> list[Row]:
+    """Return at most `count` rows, for a trial: labels in turn, from the source with the most images first."""
+    if count is None:
+        return list(rows)
+    sources = Counter((row.dataset, row.source) for row in rows)
+    turns: Counter[tuple[str, str, str]] = Counter()
+    keyed: list[tuple[tuple[Any, ...], Row]] = []
+    for number, row in enumerate(rows):
+        source = (row.dataset, row.source)
+        turn = turns[(*source, row.label)]
+        turns[(*source, row.label)] += 1
+        keyed.append(((-sources[source], source, turn, row.label, number), row))
+    return [row for _, row in sorted(keyed, key=lambda one: one[0])[:count]]
+
+
+def _kept_rows(
+    table: Table, rows: Sequence[Row], wanted: Callable[[Row], bool], reason: str, without_datasets: Sequence[str]
+) -> list[Row]:
+    names = {row.dataset for row in rows}
+    kept: list[Row] = []
+    left: Counter[str] = Counter(table.left_out)
+    for row in rows:
+        if row.dataset in without_datasets:
+            left[f"of the dataset {row.dataset}"] += 1
+        elif row.dataset.endswith("-full") and any(one != row.dataset and one.startswith(row.dataset.removesuffix("-full")) for one in names):
+            left["that repeat others at full size"] += 1
+        elif not wanted(row):
+            left[reason] += 1
+        else:
+            kept.append(row)
+    tell(counted(f"{table.path}: {len(kept)} images can be used", left))
+    absent = [row.image for row in kept if not row.image.is_file()]
+    if absent:
+        raise ValueError(f"{table.path} names {absent[0]}, which does not exist ({len(absent)} of {len(kept)} images are missing): paths are relative to the table's folder")
+    return kept
+
+
+def _needed(rows: Sequence[Row], classes: Sequence[str], table: Table) -> None:
+    if absent := [label for label in classes if label not in {row.label for row in rows}]:
+        raise ValueError(f"{table.path} has no image labelled {', '.join(absent)} (column label); the network tells apart {', '.join(classes)}")
+
+
+def _labelled(rows: Sequence[Row], labels: Sequence[int], cache: Path, height: int, width: int) -> Pictures:
+    images = kept_pictures([row.image for row in rows], cache, height, width)
+    return Pictures(rows, images, {"label": torch.tensor(labels)})
+
+
+def _masked(rows: Sequence[Row], maps: Sequence[str], cache: Path, height: int, width: int) -> Pictures:
+    images = kept_pictures([row.image for row in rows], cache, height, width)
+    files = [[_MASKS[one](row) for row in rows] for one in maps]
+    masks = np.concatenate([kept_masks(one, cache, height, width) for one in files], axis=1)
+    known = torch.tensor([[file is not None for file in one] for one in files]).T
+    return Pictures(rows, images, {"mask": masks, "known": known})
+
+
+def _loader(pictures: Pictures, batches: Batches | int) -> DataLoader[Batch]:
+    # a generator of its own, so that making an iterator draws nothing from torch's
+    options: Mapping[str, Any] = {"collate_fn": _as_it_is, "num_workers": 0, "generator": torch.Generator()}
+    if isinstance(batches, Batches):
+        return DataLoader(pictures, batch_sampler=batches, **options)
+    return DataLoader(pictures, batch_size=batches, shuffle=False, **options)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _by_label(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{count} {label}" for label, count in sorted(Counter(row.label for row in rows).items()))

@@ -1,0 +1,98 @@
+"""Train a bundle by its own configs/train.json, through MONAI's bundle machinery, with a few settings changed."""
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle.workflows import ConfigWorkflow
+
+from derm_training.learning.checkpoints import best_epoch
+
+
+class TrainingError(Exception):
+    """A training that cannot run: what is wrong and what to change, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a training left: the weights, and the figures of the epoch they are of, by their names in the log."""
+
+    weights: Path
+    table: Path
+    epochs: int
+    epoch: int
+    figures: Mapping[str, float]
+
+
+def find_bundle(name: str, folder: Path) -> Path:
+    """Return the bundle's folder: `name` itself, or monai_bundles/NAME below `folder`; raises TrainingError."""
+    for place in (Path(name), folder / "monai_bundles" / name):
+        if (place / "configs" / "train.json").is_file():
+            return place.resolve()
+    here = sorted(file.parents[1].name for file in (folder / "monai_bundles").glob("*/configs/train.json"))
+    known = f"bundles here: {', '.join(here)}" if here else "there is no folder monai_bundles here"
+    raise TrainingError(f"{name} is no bundle with a configs/train.json; name its folder ({known})")
+
+
+def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
+    """Run the training of `bundle` with `settings` in the place of its own, into the folder `out`.
+
+    Where `out` holds an unfinished training it is taken up. The configuration is code: train only bundles whose files you trust.
+    Raises TrainingError for data, settings or a machine that it cannot work with.
+    """
+    config = bundle / "configs" / "train.json"
+    own = json.loads(config.read_text(encoding="utf-8"))
+    if unknown := sorted(key for key in settings if key.split("#")[0] not in own):
+        raise TrainingError(f"{config} has no setting {', '.join(unknown)}; it has {', '.join(_plain(own))}")
+    workflow = _workflow(config, {"bundle_root": str(bundle), "output_dir": str(out.resolve())} | dict(settings))
+    try:
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    except (RuntimeError, ValueError) as error:
+        raise _told(error) from error
+    return trained(out, next(iter(own["evaluator"]["key_val_metric"])) if settings.get("split") != "paper" else "")
+
+
+def trained(out: Path, metric: str) -> Trained:
+    """Read what a training left in `out`, its best epoch by `metric`; raises TrainingError if no epoch of it is finished."""
+    log = out / "log.jsonl"
+    if not log.is_file():
+        raise TrainingError(f"{log} does not exist; no epoch was finished")
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    epoch = best_epoch(records, metric)
+    figures = {name: value for name, value in records[epoch - 1].items() if name not in {"epoch", "seconds"}}
+    return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=len(records), epoch=epoch, figures=figures)
+
+
+def _plain(own: Mapping[str, Any]) -> list[str]:
+    """Return the settings that are values; the others are parts made from them."""
+    return sorted(key for key, value in own.items() if not isinstance(value, dict | list) or key == "classes")
+
+
+def _workflow(config: Path, settings: dict[str, Any]) -> ConfigWorkflow:
+    # MONAI remarks at warning level that there is no logging.conf, which is on purpose: it would be code
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ConfigWorkflow(
+            config_file=str(config),
+            meta_file=str(config.with_name("metadata.json")),
+            logging_file=False,
+            workflow_type="train",
+            **settings,
+        )
+
+
+def _told(error: Exception) -> Exception:
+    """MONAI wraps what a part raises in its own errors: the innermost says what is wrong."""
+    inner: BaseException = error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    if isinstance(inner, ValueError | FileNotFoundError | ModuleNotFoundError):
+        return TrainingError(str(inner))
+    return error

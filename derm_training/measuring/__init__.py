@@ -1,0 +1,1 @@
+"""What a bundle is worth on a table of pictures: figures with their intervals, baselines, experiments."""

@@ -1,0 +1,173 @@
+"""Measure a bundle on a table of images: every figure of a report, as values that JSON can hold.
+
+Images drawn by a program and photographs are two tasks and share no figure. The report's plain values are the one source of the page, the
+model card, the description's `validation` and the command's answer.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derm_training.measuring import task_figures
+from derm_training.measuring.class_figures import Judged
+from derm_training.measuring.predictions import Classified, Device, Drawn, predict
+from derm_training.measuring.statement import statement
+from derm_training.tables.rows import Row
+from derm_training.tables.selection import synthetic
+
+RESEARCH_USE = "Research use. Not for primary diagnosis."
+TARGET = 0.95
+"""The sensitivity of the second operating point where none is asked for."""
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be measured, and how."""
+
+    bundle: Path
+    data: tuple[Path, ...]
+    """Tables, each measured by itself; or folders that hold the tables which `report` of the bundle's evaluate.json names."""
+    split: str = ""
+    """See `selection.select`; empty: what the table keeps aside. Not for tables that `report` names."""
+    weights: Path | None = None
+    """Other weights than the shipped ones: safetensors, or a training's best.pt."""
+    sensitivity: float = TARGET
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSet:
+    """Images that are measured together."""
+
+    title: str
+    table: Path
+    split: str
+    datasets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The report as plain values, and what the plots of each task are made from (None for masks)."""
+
+    report: Plain
+    judged: tuple[Judged | None, ...]
+
+
+def evaluate(question: Question) -> Evaluation:
+    """Run the bundle on the table and measure; raises ValueError where there is nothing to measure."""
+    folder = question.bundle
+    serving, metadata, settings = (_read(folder / "configs" / f"{name}.json") for name in ("serving", "metadata", "evaluate"))
+    tasks: list[Plain] = []
+    judged: list[Judged | None] = []
+    for images in image_sets(question.data, question.split, settings.get("report", [])):
+        said = predict(
+            folder, images.table, split=images.split, datasets=images.datasets, weights=question.weights, device=question.device
+        )
+        head = {"title": images.title, "table": images.table.name, "split": said.selection.split, "leak": said.selection.leak}
+        for by_program in (False, True):
+            chosen = [i for i, row in enumerate(said.selection.rows) if synthetic(row) == by_program]
+            if not chosen:
+                continue
+            if isinstance(said, Classified):
+                values, material = _classified(said, chosen, serving, metadata, question.sensitivity)
+            else:
+                values, material = _drawn(said, chosen), None
+            task = {"synthetic": by_program, "left_out": said.selection.left_out} | head | values
+            tasks.append(task | {"statement": statement(task)})
+            judged.append(material)
+    bundle = _identity(folder, serving, question.weights)
+    report = {"schema": 1, "research_use": RESEARCH_USE, "bundle": bundle, "paper": metadata.get("paper"), "tasks": tasks}
+    return Evaluation(report=report, judged=tuple(judged))
+
+
+def image_sets(data: Sequence[Path], split: str, named: Sequence[Plain]) -> list[ImageSet]:
+    """Return what is to be measured; `named` is `report` of evaluate.json, for which the folders in `data` are searched.
+
+    Raises ValueError where folders hold some of the named tables and not all.
+    """
+    found = {one["data"]: next((folder / one["data"] for folder in data if (folder / one["data"]).is_file()), None) for one in named}
+    if not any(found.values()):
+        return [ImageSet(title="", table=table, split=split) for table in data]
+    if missing := [name for name, file in found.items() if file is None]:
+        raise ValueError(f"{', '.join(missing)} lies in none of {', '.join(map(str, data))}; the bundle's evaluate.json names it under report")
+    if split:
+        raise ValueError("evaluate.json says which split each of its tables is measured on: name a table, or leave --split out")
+    return [
+        ImageSet(title=one["title"], table=file, split=one["split"], datasets=tuple(one.get("datasets", ())))
+        for one in named
+        if (file := found[one["data"]]) is not None
+    ]
+
+
+def answer(report: Plain) -> Plain:
+    """Return the object that `bundles evaluate --json` prints: the first task's figures, the other tasks under `further`."""
+    first, *others = [
+        {
+            **task["overall"],
+            "bundle": report["bundle"]["name"],
+            "table": task["table"],
+            "split": task["split"],
+            "title": task["title"],
+            "synthetic": task["synthetic"],
+            "left_out": task["left_out"],
+            "per_source": task["per_source"],
+            "per_dataset": task["per_dataset"],
+        }
+        | {key: task[key] for key in ("operating_points", "calibration", "confusion", "classes", "per_class") if key in task}
+        for task in report["tasks"]
+    ]
+    return first | {"further": others}
+
+
+def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: Plain, target: float) -> tuple[Plain, Judged]:
+    """Measure the chosen rows; where the metadata names the classes of this kind of images, they alone are told apart."""
+    output = next(one for one in serving["outputs"] if one["kind"] == "classification")
+    every = [one["id"] for one in output["classes"]]
+    kind = "synthetic" if synthetic(said.selection.rows[chosen[0]]) else "real"
+    classes = [name for name in every if name in metadata.get("tasks", {}).get(kind, every)]
+    kept = [i for i in chosen if said.selection.rows[i].label in classes]
+    if not kept:
+        raise ValueError(f"no {kind} image is of a class that metadata.json names for them: {', '.join(classes)}")
+    point = next((one for one in serving["operating_points"] if one["output"] == output["id"]), None)
+    positive = (point["positive"] if point else classes[-1]) if len(classes) == 2 else None
+    # windows are tempered one by one, before they give the image's probabilities
+    temperature = 1.0 if serving["inference"]["kind"] == "windows" else output["temperature"]
+    logits = said.logits[np.ix_(kept, [every.index(name) for name in classes])] / temperature
+    values, judged = task_figures.classified(
+        _rows(said, kept),
+        [row for row in said.selection.train if row.label in classes and synthetic(row) == (kind == "synthetic")],
+        logits,
+        classes=classes,
+        positive=positive,
+        threshold=point["threshold"] if point else 0.5,
+        target=target,
+    )
+    values["temperature"] = temperature
+    return values, judged
+
+
+def _drawn(said: Drawn, chosen: list[int]) -> Plain:
+    found = {"jaccard": said.jaccard[chosen], "dice": said.dice[chosen], "area": said.area[chosen]}
+    return task_figures.drawn(_rows(said, chosen), found)
+
+
+def _rows(said: Classified | Drawn, chosen: Sequence[int]) -> list[Row]:
+    return [said.selection.rows[i] for i in chosen]
+
+
+def _read(file: Path) -> Plain:
+    values: Plain = json.loads(file.read_text(encoding="utf-8"))
+    return values
+
+
+def _identity(folder: Path, serving: Plain, weights: Path | None) -> Plain:
+    file = weights or folder / serving["weights"]["file"]
+    named = {key: serving[key] for key in ("name", "version", "title", "grade")}
+    return named | {"weights": file.name, "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

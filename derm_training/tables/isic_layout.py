@@ -1,0 +1,130 @@
+"""The folders as the ISIC archive, its challenges and HAM10000 publish them.
+
+* HAM10000 (Tschandl 2018, doi 10.1038/sdata.2018.161): `HAM10000_metadata` (with or without .csv) with lesion_id, image_id, dx.
+* ISIC 2018 and 2019: `…GroundTruth.csv` with image and one column of 0 and 1 for each class; 2018 also `…LesionGroupings.csv`.
+* ISIC 2017: image_id, melanoma, seborrheic_keratosis; neither means nevus.
+* ISIC 2020: image_name, patient_id, diagnosis, target.
+
+Images lie anywhere below the folder under their names, masks as `NAME_segmentation.png`. What a file or folder of images calls
+Training, Validation or Test gives the split where there is more than one of these.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from derm_training.tables.csv_lines import read_lines
+from derm_training.tables.rows import Row, Table
+
+_LABELS = {
+    "mel": "melanoma", "nv": "nevus", "bcc": "bcc", "ak": "akiec", "akiec": "akiec", "bkl": "bkl", "df": "dermatofibroma",
+    "vasc": "vascular", "scc": "scc", "melanoma": "melanoma", "nevus": "nevus", "seborrheic keratosis": "seborrheic_keratosis",
+    "seborrheic_keratosis": "seborrheic_keratosis", "unknown": "benign_unspecified",
+}
+_IMAGE_ENDINGS = {".jpg", ".jpeg", ".png"}
+_MASK = "_segmentation"
+_SPLITS = {"training": "train", "validation": "val", "test": "test"}
+
+
+def is_isic(path: Path) -> bool:
+    """Whether a folder, or a CSV in it, is of one of these layouts."""
+    return bool(_tables(path) or (path.is_dir() and any(path.rglob(f"*{_MASK}.png"))))
+
+
+def read_isic(path: Path) -> Table:
+    """Read such a folder; entries without an image or a known label are counted and left out."""
+    folder = path if path.is_dir() else path.parent
+    images, masks = _pictures(folder)
+    lesions = _lesions(folder)
+    left_out: Counter[str] = Counter()
+    rows: dict[str, Row] = {}
+    for file in _tables(path):
+        for name, label, lesion in _entries(file):
+            if name not in images:
+                left_out["whose image is not in the folder"] += 1
+            elif not label and name not in masks:
+                left_out["without a label that is known"] += 1
+            else:
+                rows[name] = Row(
+                    image=images[name], mask=masks.get(name), label=label, split=_split(file.name), dataset=_dataset(file),
+                    source="", group=lesion or lesions.get(name) or images[name].name,
+                )
+    for name in sorted(masks.keys() & images.keys() - rows.keys()):
+        rows[name] = Row(
+            image=images[name], mask=masks[name], label="", split=_split(images[name].parent.name), dataset=folder.name,
+            source="", group=lesions.get(name) or images[name].name,
+        )
+    if not rows:
+        raise ValueError(f"{path} is in ISIC's layout and no image of its table lies below {folder}; put the images there under their names")
+    several = len({row.split for row in rows.values()}) > 1
+    found = tuple(row if several else replace(row, split="") for row in rows.values())
+    return Table(path=path, rows=found, left_out=dict(left_out))
+
+
+def _tables(path: Path) -> list[Path]:
+    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    return [file for file in files if _is_table(file)]
+
+
+def _is_table(file: Path) -> bool:
+    if file.suffix.lower() != ".csv" and not file.name.startswith("HAM10000_metadata"):
+        return False
+    columns = {name.lower() for name in read_lines(file).columns}
+    return bool({"image_id", "dx"} <= columns or {"image", "mel"} <= columns or {"image_id", "melanoma"} <= columns or {"image_name", "target"} <= columns)
+
+
+def _entries(file: Path) -> list[tuple[str, str, str]]:
+    """Name of the image, label or nothing, lesion or nothing, of each line."""
+    found = []
+    for line, raw in read_lines(file).records:
+        record = {name.lower(): value for name, value in raw.items()}
+        name = record.get("image_id") or record.get("image_name") or record.get("image") or ""
+        if not name:
+            raise ValueError(f"{file} line {line}: no name of an image; take the line out")
+        found.append((name, _label(file, line, record), record.get("lesion_id", "")))
+    return found
+
+
+def _label(file: Path, line: int, record: dict[str, str]) -> str:
+    if "dx" in record:
+        return _LABELS.get(record["dx"].lower(), "")
+    if "target" in record:
+        told = _LABELS.get(record.get("diagnosis", "").lower(), "benign_unspecified")
+        return "melanoma" if _one(file, line, record["target"]) else told
+    marked = [name for name, value in record.items() if name in _LABELS and _one(file, line, value)]
+    if "seborrheic_keratosis" in record and not marked:
+        return "nevus"
+    return _LABELS[marked[0]] if len(marked) == 1 else ""
+
+
+def _one(file: Path, line: int, value: str) -> bool:
+    try:
+        return float(value) >= 0.5
+    except ValueError as wrong:
+        raise ValueError(f"{file} line {line}: {value!r} stands where 0 or 1 is wanted") from wrong
+
+
+def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and masks below the folder by the name of their image."""
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in _IMAGE_ENDINGS:
+            chosen = masks if file.stem.lower().endswith(_MASK) else images
+            chosen[file.stem[: -len(_MASK)] if chosen is masks else file.stem] = file
+    return images, masks
+
+
+def _lesions(folder: Path) -> dict[str, str]:
+    files = [file for file in sorted(folder.glob("*.csv")) if "groupings" in file.name.lower()]
+    return {
+        record["image"]: record["lesion_id"] for file in files for _, record in read_lines(file, ("image", "lesion_id")).records
+    }
+
+
+def _split(name: str) -> str:
+    return next((split for word, split in _SPLITS.items() if word in name.lower()), "")
+
+
+def _dataset(file: Path) -> str:
+    return file.stem.split("_metadata")[0].split("_GroundTruth")[0]

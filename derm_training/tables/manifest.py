@@ -1,0 +1,133 @@
+"""Tables of training images, in whichever layout they come: our CSV, ISIC's and HAM10000's own folders, folders of DICOM.
+
+Our CSV has the columns `path` (relative to the table's own folder) and `label`, and may have `mask`, `skin` (paths of masks),
+`split`, `source`, `dataset` and `lesion_id`. A table of masks needs no `label`.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from derm_training.tables.csv_lines import read_lines
+from derm_training.tables.dicom_table import is_dicom, read_dicom_rgb, read_dicom_table
+from derm_training.tables.isic_layout import is_isic, read_isic
+from derm_training.tables.rows import Row, Table
+
+__all__ = ["Row", "Table", "labelled_rows", "masked_rows", "read_manifest", "read_mask", "read_rgb", "read_table", "write_table"]
+
+_COLUMNS = ("path", "label", "mask", "skin", "split", "source", "dataset", "lesion_id")
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV, a folder (or the metadata CSV) in ISIC's or HAM10000's own layout, or a folder of DICOM with a labels.csv.
+
+    Raises ValueError naming file, line or column, and what to change.
+    """
+    if path.is_dir():
+        if is_isic(path):
+            return read_isic(path)
+        return read_dicom_table(path / "labels.csv")
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; name a CSV with the columns path and label, or a folder in ISIC's layout or of DICOM")
+    columns = [name.lower() for name in read_lines(path).columns]
+    if "path" in columns:
+        return _read_csv(path)
+    if is_isic(path):
+        return read_isic(path)
+    if "sopinstanceuid" in columns:
+        return read_dicom_table(path)
+    raise ValueError(f"{path} lacks the column path (of images, relative to the table's folder) or SOPInstanceUID (of DICOM in that folder); it has {', '.join(columns)}")
+
+
+def read_manifest(table: Path) -> list[Row]:
+    """Return the rows of `read_table`."""
+    return list(read_table(table).rows)
+
+
+def masked_rows(table: Path | Table, split: str) -> list[Row]:
+    """Return the rows of `split` with a mask of the lesion."""
+    return [row for row in _rows(table) if row.split == split and row.mask]
+
+
+def labelled_rows(table: Path | Table, split: str, labels: Sequence[str]) -> list[Row]:
+    """Return the rows of `split` whose label is one of `labels`; all others are left out."""
+    return [row for row in _rows(table) if row.split == split and row.label in labels]
+
+
+def write_table(file: Path, rows: Sequence[Row]) -> None:
+    """Write rows as a CSV that `read_table` reads; paths are absolute."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_COLUMNS)
+        for row in rows:
+            lesion = row.group if row.lesion_known else ""
+            paths = [str(one.resolve()) if one else "" for one in (row.mask, row.skin)]
+            writer.writerow([str(row.image.resolve()), row.label, *paths, row.split, row.source, row.dataset, lesion])
+
+
+def read_rgb(file: Path) -> NDArray[np.uint8]:
+    """Return (height, width, 3) uint8 of a PNG, JPEG or DICOM file; raises ValueError naming a file that is none, or not whole."""
+    if is_dicom(file):
+        return read_dicom_rgb(file)
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except UnidentifiedImageError as unknown:
+        raise ValueError(f"{file} is no image that can be read: PNG, JPEG or DICOM is wanted") from unknown
+    except OSError as broken:
+        raise ValueError(f"{file} cannot be read whole ({broken}): copy it anew, or take its line out") from broken
+
+
+def read_mask(file: Path) -> NDArray[np.uint8]:
+    """Return (height, width) uint8 of 0 and 1; a file may mark the region with white, or with 1 where it has nothing brighter."""
+    with Image.open(file) as picture:
+        grey = np.asarray(picture.convert("L"))
+    return (grey > (0 if grey.max() == 1 else 127)).astype(np.uint8)
+
+
+def _rows(table: Path | Table) -> Sequence[Row]:
+    return table.rows if isinstance(table, Table) else read_table(table).rows
+
+
+def _read_csv(path: Path) -> Table:
+    left_out: Counter[str] = Counter()
+    rows: list[Row] = []
+    folder = path.parent
+    needed = ("path",) if "mask" in read_lines(path).columns else ("path", "label")
+    for line, record in read_lines(path, needed).records:
+        if not record["path"]:
+            raise ValueError(f"{path} line {line}: the column path is empty; name an image or take the line out")
+        label, split = record.get("label", ""), record.get("split", "").lower()
+        if split not in {"", "train", "val", "test"}:
+            raise ValueError(f"{path} line {line}: split is {split!r}; write train, val or test, or leave it empty")
+        mask, skin = (folder / record[name] if record.get(name) else None for name in ("mask", "skin"))
+        rows.append(
+            Row(
+                image=folder / record["path"],
+                mask=mask,
+                skin=skin,
+                label=label,
+                split=split,
+                dataset=record.get("dataset", ""),
+                source=record.get("source", ""),
+                group=record.get("lesion_id") or record["path"],
+            )
+        )
+        if not label and mask is None:
+            rows.pop()
+            left_out["without label and mask"] += 1
+    return Table(path=path, rows=_split_or_none(rows, left_out), left_out=dict(left_out))
+
+
+def _split_or_none(rows: list[Row], left_out: Counter[str]) -> tuple[Row, ...]:
+    """Where some rows have a split, those without have no side and are left out; where none has, all stay."""
+    if not any(row.split for row in rows):
+        return tuple(rows)
+    left_out["without a split among rows that have one"] += sum(not row.split for row in rows)
+    return tuple(row for row in rows if row.split)

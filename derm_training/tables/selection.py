@@ -1,0 +1,91 @@
+"""Which images of a table are measured: a split of it, the labels that the bundle knows, real and synthetic apart."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from derm_training.tables.manifest import read_table
+from derm_training.tables.rows import Row
+from derm_training.tables.splits import leaks, paper
+
+SPLITS = ("val", "test", "train", "paper", "all")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The rows to measure, what a baseline may learn from, and what was left out."""
+
+    rows: tuple[Row, ...]
+    train: tuple[Row, ...]
+    """Rows of the train split with known labels whose image is there, none of a lesion that is measured."""
+    split: str
+    left_out: dict[str, int]
+    """The reason to the number of images."""
+    leak: str = ""
+    """What leaks by the paper's own split, in a sentence."""
+
+
+def select(table: Path, *, split: str, labels: Sequence[str], datasets: Sequence[str] = (), seed: int = 0) -> Selection:
+    """Choose from `table`: rows of `labels`, or with no labels every row with a mask.
+
+    `split` is that of the rows; `all` takes every row, `paper` repeats a paper's own split by image, and the empty text takes what
+    the table keeps aside: val, else test, else everything. `datasets` leaves only these. Raises ValueError where nothing is left,
+    or for another split.
+    """
+    if split and split not in SPLITS:
+        raise ValueError(f"there is no split {split!r}; it can be {', '.join(SPLITS)}")
+    read = read_table(table)
+    left_out: Counter[str] = Counter(read.left_out)
+    known = _known(read.rows, labels, left_out)
+    leak = ""
+    if split == "paper":
+        known = list(paper(_without_repeats(known), seed=seed).rows)
+        leak = leaks(known).sentence()
+    chosen = split or next((one for one in ("val", "test") if any(row.split == one for row in known)), "all")
+    wanted = {"paper": "test"}.get(chosen, chosen)
+    rows = [row for row in known if wanted in {"all", row.split} and (not datasets or row.dataset in datasets)]
+    if not rows:
+        raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}")
+    _all_there(table, rows)
+    measured = {row.group for row in rows} if split != "paper" else set()
+    train = [row for row in known if row.split == "train" and chosen != "train" and row.group not in measured]
+    # they teach the colour baseline only: who measures on images kept aside need not have those of training
+    if absent := sum(not row.image.is_file() for row in train):
+        left_out["to train the baseline that are not there"] += absent
+        train = [row for row in train if row.image.is_file()]
+    return Selection(rows=tuple(rows), train=tuple(train), split=chosen, left_out=dict(+left_out), leak=leak)
+
+
+def _known(rows: Sequence[Row], labels: Sequence[str], left_out: Counter[str]) -> list[Row]:
+    if not labels:
+        known = [row for row in rows if row.mask is not None]
+        left_out["without a mask"] += len(rows) - len(known)
+    else:
+        known = [row for row in rows if row.label in labels]
+        left_out["of another diagnosis"] += len(rows) - len(known)
+    return known
+
+
+def _without_repeats(rows: Sequence[Row]) -> list[Row]:
+    """Leave out the sets that repeat another at full size (`-full`), as training does before it draws a paper's split."""
+    names = {row.dataset for row in rows}
+    repeated = {one for one in names if one.endswith("-full") and any(other != one and other.startswith(one.removesuffix("-full")) for other in names)}
+    return [row for row in rows if row.dataset not in repeated]
+
+
+def _all_there(table: Path, rows: Sequence[Row]) -> None:
+    files = [file for row in rows for file in (row.image, row.mask) if file is not None]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise ValueError(f"{table} names {missing[0]}, which does not exist ({len(missing)} of {len(files)} files are missing): paths are relative to the table's folder")
+
+
+def _wanted_words(labels: Sequence[str], datasets: Sequence[str]) -> str:
+    words = f"labels {', '.join(labels)}" if labels else "rows with a mask"
+    return f"{words}, datasets {', '.join(datasets)}" if datasets else words
+
+
+def synthetic(row: Row) -> bool:
+    """Return whether the image was drawn by a program."""
+    return row.dataset.lower().startswith("synthetic")

@@ -1,0 +1,134 @@
+"""The limit of novelty is set by validation images, measured on those that did not set it, and read back by the service."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from derm_networks.deeplabv3plus import DeepLabV3Plus
+from derm_networks.novelty import FeatureSpace
+from derm_networks.served import open_bundle
+from derm_pacs.bundles.description import parse
+from derm_pacs.domain.bundle import Energy, FeatureDistance
+from derm_pacs.domain.findings import Classification, Refusal
+from derm_pacs.inference.analyse import analyse_pixels, load_bundle
+from derm_training.gate.novelty import FILE, Fitted, _limit, _of_others, features, fit, write
+from derm_training.tables.manifest import read_table
+from derm_training.tables.rows import Table
+from tests.inference.conftest import describe, skin
+
+RESNET = {"name": "resnet", "args": {"in_channels": 3, "num_classes": 2, "block": "basic", "layers": [1, 1, 1, 1]}}
+CLASSES = [{"id": "nevus", "concept": "melanocytic_nevus"}, {"id": "melanoma", "concept": "melanoma"}]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("novel")
+    describe(
+        folder,
+        network=RESNET,
+        outputs=[{"kind": "classification", "id": "class", "activation": "softmax", "classes": CLASSES, "lesion_rule": "mean"}],
+        golden=[{"file": "golden/0.png", "expect": {"melanoma": 0.5}, "tolerance": 0.05}],
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    folder = tmp_path_factory.mktemp("table")
+    lines = ["path,label,split"]
+    for number in range(30):
+        Image.fromarray(skin(60, 80, seed=number)).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,nevus,{'train' if number < 18 else 'val'}")
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+    return read_table(folder / "table.csv")
+
+
+def changed(folder: Path, fitted: Fitted) -> Callable[[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]], bool]:
+    """Write the limit and return whether the service refuses a picture by it."""
+    write(folder, fitted)
+    loaded = load_bundle(folder, parse((folder / "configs" / "serving.json").read_bytes()))
+
+    def refused(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bool:
+        (found,) = analyse_pixels(loaded, pixels)
+        if isinstance(found, Refusal):
+            assert found.reason == "out_of_distribution"
+            return True
+        assert isinstance(found, Classification)
+        return False
+
+    return refused
+
+
+def test_features_of_training_images_make_the_space_and_the_service_refuses_what_is_far_from_it(bundle: Path, table: Table) -> None:
+    fitted = fit(bundle, table)
+    assert (fitted.kind, fitted.trained_on, fitted.validated_on, fitted.refused) == ("feature_distance", 18, 12, 0.0)
+    refused = changed(bundle, fitted)
+    limit = parse((bundle / "configs" / "serving.json").read_bytes()).quality.novelty
+    assert isinstance(limit, FeatureDistance)
+    assert limit.file == FILE
+    assert limit.maximum == pytest.approx(fitted.maximum, abs=1e-6)
+    assert not any(refused(skin(60, 80, seed=number)) for number in range(18, 30)), "those that set the limit pass, the farthest too"
+    stripes = np.zeros((60, 80, 3), dtype=np.uint8)
+    stripes[:, ::4] = (20, 250, 60)
+    assert refused(stripes)
+
+
+def test_by_energy_no_file_is_needed(bundle: Path, table: Table) -> None:
+    fitted = fit(bundle, table, kind="energy", share=0.5)
+    assert (fitted.space, fitted.trained_on) == (None, 0)
+    assert 0.3 < fitted.refused <= 0.5
+    refused = changed(bundle, fitted)
+    assert isinstance(parse((bundle / "configs" / "serving.json").read_bytes()).quality.novelty, Energy)
+    assert 4 <= sum(refused(skin(60, 80, seed=number)) for number in range(18, 30)) <= 6
+
+
+def test_writing_a_limit_leaves_everything_else_of_the_description(bundle: Path) -> None:
+    place = bundle / "configs" / "serving.json"
+    before = json.loads(place.read_text())
+    space = FeatureSpace.fit(np.random.default_rng(0).normal(size=(9, 4)))
+    write(bundle, Fitted(kind="feature_distance", space=space, maximum=2.0, trained_on=9, validated_on=9, refused=0, refused_of_others=0))
+    after = json.loads(place.read_text())
+    before["quality"].pop("novelty", None)
+    after["quality"].pop("novelty")
+    assert after == before
+
+
+def test_the_limit_is_the_smallest_that_refuses_no_more_than_the_share() -> None:
+    figures = np.arange(1, 101, dtype=np.float64)
+    assert (figures > _limit(figures, 0.01)).mean() <= 0.01
+    assert 100 < _limit(figures, 0.0) < 100.5, "the farthest passes, where sums end in another digit too"
+    assert (figures > _limit(figures, 0.1)).mean() == pytest.approx(0.1, abs=0.011)
+
+
+def test_what_is_refused_of_images_that_did_not_set_the_limit_is_more_than_the_share() -> None:
+    """Lesions of two images each, of which both lie far away: neither half knows the other's."""
+    figures = np.random.default_rng(0).normal(size=400)
+    groups = [str(place // 2) for place in range(400)]
+    found = _of_others(figures, groups, share=0.01, seed=0)
+    assert 0.005 < found < 0.03
+    assert _of_others(figures, ["one"] * 400, share=0.01, seed=0) != found
+
+
+def test_a_table_without_validation_images_is_refused_by_name(bundle: Path, table: Table) -> None:
+    rows = tuple(row for row in table.rows if row.split == "train")
+    with pytest.raises(ValueError, match="18 rows of split train and 0 of split val"):
+        fit(bundle, Table(path=table.path, rows=rows))
+
+
+def test_a_network_without_features_is_named(bundle: Path) -> None:
+    silent = dataclasses.replace(open_bundle(bundle), network=nn.Identity())
+    with pytest.raises(ValueError, match="resnet gives no pooled features"):
+        features(silent, skin(60, 80))
+
+
+def test_the_network_that_draws_masks_has_features_too() -> None:
+    network = DeepLabV3Plus().eval()
+    with torch.inference_mode():
+        assert network.pooled_features(torch.zeros(2, 3, 32, 48)).shape == (2, network.encoder.deep_channels)

@@ -1,0 +1,123 @@
+"""What becomes of a table's rows: who trains, who judges, who is left out and told; masks by channel."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derm_training.learning.loaders import ClassifiedImages, MaskedImages, few
+from derm_training.tables.manifest import read_table
+
+
+def images(folder: Path, lines: list[str], header: str = "path,label,mask,skin,split,source,dataset") -> Path:
+    """Write the table and a picture for each path; the number in its name is its shade."""
+    for line in lines:
+        for name in line.split(",")[0], *line.split(",")[2:4]:
+            if name:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shade = int(Path(name).stem.strip("msk") or 0)
+                Image.fromarray(np.full((8, 10, 3), shade, dtype=np.uint8)).save(folder / name)
+    file = folder / "t.csv"
+    file.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return file
+
+
+def classified(table: Path, out: Path, **more: Any) -> ClassifiedImages:
+    return ClassifiedImages(
+        data=table, classes=["nevus", "melanoma"], height=8, width=8, seed=1, folder=out, **{"batch": 4, **more}
+    )
+
+
+def told(capfd: pytest.CaptureFixture[str]) -> str:
+    return capfd.readouterr().err
+
+
+TABLE = [
+    "10.png,nevus,,,train,a,D", "11.png,melanoma,,,train,a,D", "12.png,nv,,,train,a,D", "13.png,bcc,,,train,a,D",
+    "14.png,nevus,,,val,a,D", "15.png,melanoma,,,val,a,D", "16.png,bcc,,,val,a,D", "17.png,other,,,train,a,D",
+    "18.png,melanoma,,,train,a,D-full", "19.png,melanoma,,,train,a,E-full", "20.png,melanoma,,,train,a,F",
+]
+
+
+def test_rows_that_are_left_out_are_counted_by_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    classified(images(tmp_path, TABLE), tmp_path / "out", same_as={"nv": "nevus"}, without_datasets=["F"])
+    said = told(capfd)
+    assert "6 images can be used; left out: 3 of another label, 1 that repeat others at full size, 1 of the dataset F" in said
+    assert "training on 2 melanoma, 2 nevus; 4 drawn in each epoch" in said
+    assert "judged on 1 melanoma, 1 nevus" in said
+    rows = read_table(tmp_path / "out" / "table.csv").rows
+    assert sorted((row.image.stem, row.split) for row in rows) == [
+        ("10", "train"), ("11", "train"), ("12", "train"), ("14", "val"), ("15", "val"), ("19", "train"),
+    ]
+
+
+def test_a_batch_holds_pictures_labels_and_pictures_of_other_classes(tmp_path: Path) -> None:
+    made = classified(images(tmp_path, TABLE), tmp_path / "out", other_classes={"bcc": 2}, other_batch=1, batch=3)
+    made.batches.begin_epoch(1, 5)
+    (batch,) = list(made.training)
+    assert batch["image"].shape == (4, 3, 8, 8)
+    labels = {10: 0, 11: 1, 12: 0, 13: 2, 19: 1, 20: 1}
+    assert [labels[int(picture[0, 0, 0])] for picture in batch["image"]] == batch["label"].tolist()
+    assert batch["label"].tolist()[3] == 2
+    judged = [int(label) for one in made.validation for label in one["label"]]
+    assert judged == [0, 1], "other classes judge nothing"
+
+
+def test_where_sources_are_balanced_in_training_they_are_in_judging(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n % 5 == 0 else 'nevus'},,,{'val' if n >= 20 else 'train'},{'a' if n % 2 else 'b'},D" for n in range(10, 40)]
+    lines += [f"{n}.png,nevus,,,val,lone,D" for n in range(50, 60)]
+    classified(images(tmp_path, lines), tmp_path / "out", balance="source")
+    assert "judged on 4 melanoma, 4 nevus" in told(capfd)
+
+
+def test_the_same_bytes_are_decoded_once_and_changed_ones_again(tmp_path: Path) -> None:
+    table = images(tmp_path, TABLE)
+    classified(table, tmp_path / "out")
+    kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "cache").iterdir()}
+    made = classified(table, tmp_path / "out")
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "cache").iterdir()} == kept
+    Image.fromarray(np.full((9, 9, 3), 200, dtype=np.uint8)).save(tmp_path / "14.png")
+    made = classified(table, tmp_path / "out")
+    (batch,) = list(made.validation)
+    assert int(batch["image"][0, 0, 0, 0]) == 200
+
+
+def test_a_split_is_made_where_the_table_has_none_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,,a,D" for n in range(10, 60)]
+    classified(images(tmp_path, lines), tmp_path / "out")
+    assert "t.csv gives no split: made by lesion from seed 1" in told(capfd)
+
+
+def test_one_side_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="both sides need some"):
+        classified(images(tmp_path, ["10.png,nevus,,,val,a,D", "11.png,melanoma,,,val,a,D"]), tmp_path / "out")
+
+
+def test_a_trial_takes_labels_in_turn(tmp_path: Path) -> None:
+    rows = read_table(images(tmp_path, TABLE)).rows
+    assert [row.label for row in few([row for row in rows if row.label in {"nevus", "melanoma"} and row.dataset == "D"], 2)] == ["melanoma", "nevus"]
+    assert few(rows, None) == list(rows)
+
+
+def test_a_row_teaches_the_maps_whose_mask_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        "10.png,nevus,m255.png,,train,a,D", "11.png,,m0.png,s255.png,train,a,small", "12.png,nevus,,,train,a,D", "13.png,bcc,m255.png,,val,a,D",
+    ]
+    made = MaskedImages(
+        data=images(tmp_path, lines), maps=["lesion", "skin"], height=8, width=8, batch=3, seed=1, folder=tmp_path / "out", repeats={"small": 2}
+    )
+    assert "1 without a mask" in told(capfd)
+    (batch,) = list(made.training)
+    shown = {int(picture[0, 0, 0]): number for number, picture in enumerate(batch["image"])}
+    assert batch["mask"].shape == (3, 2, 8, 8)
+    assert batch["known"][shown[10]].tolist() == [True, False]
+    assert batch["known"][shown[11]].tolist() == [True, True]
+    assert batch["mask"][shown[10], 0].min() == 255
+    assert batch["mask"][shown[11]].flatten(1).max(dim=1).values.tolist() == [0, 255]
+
+
+def test_a_map_that_no_table_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a map can be lesion or skin"):
+        MaskedImages(data=tmp_path, maps=["hair"], height=8, width=8, batch=3, seed=1, folder=tmp_path)

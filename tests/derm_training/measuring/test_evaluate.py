@@ -1,0 +1,211 @@
+"""Evaluation: the numbers of the service through MONAI's workflow, on tables as people have them; one object as the answer."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derm_networks.served import open_bundle
+from derm_pacs.cli import main
+from derm_pacs.cli.bundle_evaluate import bundle_folder
+from derm_pacs.cli.exit_codes import CommandError
+from derm_training.measuring.class_figures import Judged, figures
+from derm_training.measuring.evaluate import Question, answer, evaluate, image_sets
+from derm_training.measuring.predictions import Classified, Drawn, predict
+from derm_training.measuring.statistics import jaccard
+from derm_training.measuring.task_figures import classified, operating_points
+from derm_training.tables.manifest import read_rgb
+from derm_training.tables.rows import Row
+from tests.conftest import REPOSITORY
+
+pytest.importorskip("ignite", reason="needs the extra 'train'")
+pytest.importorskip("sklearn", reason="needs the extra 'train'")
+
+BUNDLES = REPOSITORY / "monai_bundles"
+CLASSIFIER, SEGMENTER = BUNDLES / "melanoma_nevus_alexnet", BUNDLES / "skin_lesion_deeplabv3plus"
+KEYS = {"auc", "auc_ci", "accuracy", "sensitivity", "specificity", "threshold", "ece", "n"}
+
+
+def draw(file: Path, seed: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
+    """Write a picture of a brown spot and return where the spot is."""
+    random = np.random.default_rng(seed)
+    height, width = size
+    down, across = np.mgrid[0:height, 0:width]
+    spot = np.hypot((down - height * random.uniform(0.4, 0.6)) / (height / 4), (across - width / 2) / (width / 5)) < 1
+    picture = np.where(spot[..., None], random.integers(40, 130, 3), random.integers(150, 230, 3)) + random.normal(0, 8, (height, width, 3))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(file)
+    return np.asarray(spot)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `two.csv` (path, label alone), `masks.csv` and `drawn.csv` (real and synthetic, of two sources)."""
+    folder = tmp_path_factory.mktemp("tables")
+    lines: list[dict[str, str]] = []
+    for number in range(10):
+        spot = draw(folder / "img" / f"{number}.png", number, (90 + 10 * number, 160))
+        mask = folder / "mask" / f"{number}.png"
+        mask.parent.mkdir(exist_ok=True)
+        Image.fromarray(spot).save(mask)
+        lines.append({
+            "path": f"img/{number}.png", "mask": f"mask/{number}.png", "label": ["nevus", "melanoma", "bcc"][number % 3],
+            "source": "AB"[number % 2], "dataset": "synthetic spots" if number < 5 else "spots", "lesion_id": str(number // 2),
+        })  # fmt: skip
+    for name, columns in {"two": ["path", "label"], "masks": ["path", "label", "mask"], "drawn": list(lines[0])}.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(lines)
+    return folder
+
+
+def test_a_batched_workflow_gives_the_services_probabilities(tables: Path) -> None:
+    said = predict(CLASSIFIER, tables / "two.csv", device="cpu")
+    assert isinstance(said, Classified)
+    bundle = open_bundle(CLASSIFIER)
+    shares = np.exp(said.logits) / np.exp(said.logits).sum(axis=1, keepdims=True)
+    for row, found in zip(said.selection.rows, shares, strict=True):
+        assert list(bundle.probabilities(read_rgb(row.image)).values()) == pytest.approx(found.tolist(), abs=1e-5)
+
+
+def test_drawn_masks_are_the_services_at_the_images_own_size(tables: Path) -> None:
+    said = predict(SEGMENTER, tables / "masks.csv", device="cpu")
+    assert isinstance(said, Drawn)
+    bundle = open_bundle(SEGMENTER)
+    assert len(said.selection.rows) == 10
+    for row, found, area in zip(said.selection.rows[:4], said.jaccard, said.area, strict=False):
+        assert row.mask is not None
+        mask = bundle.mask(read_rgb(row.image))
+        truth = np.asarray(Image.open(row.mask)) > 0
+        assert mask.mean() == pytest.approx(area, abs=1e-4)
+        assert jaccard(mask, truth) == pytest.approx(found, abs=1e-3)
+
+
+def test_a_table_of_path_and_label_is_enough_and_unknown_labels_are_counted(tables: Path) -> None:
+    said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "two.csv",), device="cpu")).report)
+    assert said.keys() >= KEYS
+    assert (said["n"], said["split"], said["left_out"]) == (7, "all", {"of another diagnosis": 3})
+    assert (said["per_source"], said["per_dataset"], said["further"]) == ({}, {}, [])
+    assert said["auc_ci"][0] <= said["auc"] <= said["auc_ci"][1]
+
+
+def test_real_and_drawn_images_share_no_figure(tables: Path) -> None:
+    report = evaluate(Question(bundle=CLASSIFIER, data=(tables / "drawn.csv",), device="cpu")).report
+    real, drawn = report["tasks"]
+    assert (real["synthetic"], drawn["synthetic"]) == (False, True)
+    assert real["n"] + drawn["n"] == 7
+    assert set(real["per_dataset"]) == {"spots"}
+    assert set(drawn["per_dataset"]) == {"synthetic spots"}
+    assert drawn["statement"][0].startswith("SYNTHETIC")
+    assert answer(report)["per_source"].keys() == {"A", "B"}
+    assert answer(report)["per_source"]["A"].keys() >= KEYS
+
+
+def test_one_class_alone_gives_no_area_and_no_crash(tables: Path) -> None:
+    (tables / "one.csv").write_text("path,label\nimg/0.png,nevus\nimg/3.png,nevus\n", encoding="utf-8")
+    said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "one.csv",), device="cpu")).report)
+    assert (said["auc"], said["auc_ci"], said["sensitivity"]) == (None, [None, None], None)
+    assert said["specificity"] is not None
+    assert said["calibration"]["temperature"] is None
+    json.dumps(said, allow_nan=False)
+
+
+def test_the_command_prints_one_object_and_nothing_else(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tables)
+    assert main.run(["bundles", "evaluate", str(SEGMENTER), "--data", "masks.csv", "--json", "--device", "cpu"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert said.keys() >= {"jaccard", "jaccard_ci", "dice", "dice_ci", "n", "per_source"}
+    assert said["n"] == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--data", "nothing.csv"], "nothing.csv does not exist"),
+        (["--data", "two.csv", "--split", "lesion"], "no split 'lesion'"),
+        (["--data", "two.csv", "--weights", "nothing.pt"], "nothing.pt"),
+        (["--data", "two.csv", "--device", "abacus"], "abacus"),
+        (["--data", "two.csv", "--write", "--weights", "two.csv"], "bundles export"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_a_sentence(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tables)
+    assert main.run(["bundles", "evaluate", str(CLASSIFIER), *options]) != 0
+    assert words in capsys.readouterr().err
+
+
+def test_the_bundle_is_found_by_its_name_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bundle_folder("melanoma_nevus_alexnet") == CLASSIFIER
+    assert bundle_folder(os.path.relpath(CLASSIFIER)) == CLASSIFIER
+    with pytest.raises(CommandError, match="no bundle 'alexnut'"):
+        bundle_folder("alexnut")
+
+
+def test_folders_are_searched_for_the_tables_that_the_bundle_names(tmp_path: Path) -> None:
+    named: list[dict[str, Any]] = [{"title": "", "data": "a.csv", "split": "val"}, {"title": "B", "data": "b/b.csv", "split": "all", "datasets": ["X"]}]
+    for place in ("one/a.csv", "two/b/b.csv"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).touch()
+    first, second = image_sets([tmp_path / "one", tmp_path / "two"], "", named)
+    assert (first.table, first.split, first.datasets) == (tmp_path / "one" / "a.csv", "val", ())
+    assert (second.title, second.table, second.datasets) == ("B", tmp_path / "two" / "b" / "b.csv", ("X",))
+    with pytest.raises(ValueError, match=r"b/b\.csv lies in none"):
+        image_sets([tmp_path / "one"], "", named)
+    assert [one.table for one in image_sets([tmp_path / "x.csv"], "all", named)] == [tmp_path / "x.csv"]
+
+
+def judged(probabilities: np.ndarray, truth: np.ndarray, positive: int | None, threshold: float = 0.5) -> Judged:
+    groups = tuple(str(n) for n in range(len(truth)))
+    return Judged(truth=truth, probabilities=probabilities, groups=groups, positive=positive, threshold=threshold, baseline=None)
+
+
+def test_several_classes_are_each_held_against_the_rest() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs the extra 'train'")
+    random = np.random.default_rng(4)
+    truth = random.integers(0, 4, 200)
+    scores = random.random((200, 4)) + 0.6 * np.eye(4)[truth]
+    shares = scores / scores.sum(axis=1, keepdims=True)
+    found = figures(judged(shares, truth, None), draws=50)
+    called = shares.argmax(axis=1)
+    assert found["auc"].value == pytest.approx(metrics.roc_auc_score(truth, shares, multi_class="ovr", average="macro"))
+    assert found["accuracy"].value == pytest.approx(metrics.accuracy_score(truth, called))
+    assert found["sensitivity"].value == pytest.approx(metrics.recall_score(truth, called, average="macro"))
+    specificities = [(called[truth != one] != one).mean() for one in range(4)]
+    assert found["specificity"].value == pytest.approx(np.mean(specificities))
+
+
+def test_operating_points_reach_what_they_are_named_after() -> None:
+    random = np.random.default_rng(5)
+    truth = random.integers(0, 2, 120)
+    scores = (0.3 * truth + random.random(120)) / 1.3
+    points = operating_points(judged(np.stack([1 - scores, scores], axis=1), truth, 1), 0.9)
+    assert [point["id"] for point in points] == ["default", "sensitivity 90 %", "sensitivity 100 %"]
+    assert points[0]["threshold"] == 0.5
+    assert points[1]["sensitivity"] >= 0.9
+    assert points[2]["sensitivity"] == 1
+    assert points[2]["sensitivity_ci"][0] < 1
+    assert points[1]["specificity"] >= points[2]["specificity"]
+
+
+def test_a_perfect_area_of_few_images_has_an_interval(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 1)
+    rows = [
+        Row(image=tmp_path / "a.png", mask=None, label=label, split="", dataset="", source="", group=str(n))
+        for n, label in enumerate(["nevus"] * 5 + ["melanoma"] * 5)
+    ]
+    logits = np.array([[2.0, -2.0]] * 5 + [[-2.0, 2.0]] * 5)
+    values, _ = classified(rows, [], logits, classes=["nevus", "melanoma"], positive="melanoma", threshold=0.5, target=0.95)
+    assert values["overall"]["auc"] == 1
+    assert values["overall"]["auc_ci"][0] < 0.6
+    assert values["confusion"] == [[5, 0], [0, 5]]

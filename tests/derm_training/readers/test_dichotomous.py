@@ -1,0 +1,287 @@
+"""An algorithm beside readers: known answers, a definition by brute force, any order of rows, both shapes, errors in words."""
+
+import csv
+import itertools
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("matplotlib", reason="needs the extra 'train'")
+
+from derm_pacs.cli.exit_codes import ExitCode
+from derm_pacs.cli.main import run
+from derm_training.readers import readers_report
+from derm_training.readers.dichotomous import Comparison, compare
+from derm_training.readers.reader_tables import UNREAD, Columns, Reader, Study, UnusableTable, ordered, read_study
+from derm_training.readers.simulated_readers import MARK, with_simulated_readers
+from tests.conftest import shared_data
+from tests.derm_training.measuring.documented import documented
+
+CROWD = Columns(label="target", scores=("adae_score",), readers=("crowd_score",))
+
+
+def published() -> Path:
+    return shared_data() / "readers" / "lesion-size-2020_metadata.csv"
+
+
+def values(table: Path, columns: Columns, thresholds: dict[str, float], **options: object) -> dict[str, object]:
+    study = read_study(table, columns, thresholds)
+    return readers_report.as_values(study, compare(study, **options))  # type: ignore[arg-type]
+
+
+def test_the_published_table_gives_its_known_answers() -> None:
+    study = read_study(published(), CROWD, {"crowd_score": 0.3})
+    (one,) = compare(study, sensitivities=(0.867, 0.805))
+    (crowd,) = one.points
+    assert crowd.auc is not None
+    assert one.auc.value == pytest.approx(0.8096, abs=5e-5)
+    assert crowd.auc.value == pytest.approx(0.7032, abs=5e-5)
+    assert (one.auc.low, one.auc.high) == pytest.approx((0.765, 0.850), abs=4e-3)
+    assert (crowd.auc.low, crowd.auc.high) == pytest.approx((0.656, 0.748), abs=4e-3)
+    assert (crowd.sensitivity.value, crowd.specificity.value) == pytest.approx((0.867, 0.420), abs=5e-4)
+    assert crowd.matched.specificity.value == pytest.approx(0.521, abs=5e-4)
+    assert crowd.matched.threshold == pytest.approx(0.02248, abs=5e-6)
+    asked, other = one.asked
+    assert (asked.specificity.value, asked.threshold) == (crowd.matched.specificity.value, crowd.matched.threshold)
+    assert other.specificity.value == pytest.approx(0.619, abs=5e-4)
+    assert other.threshold == pytest.approx(0.03798, abs=5e-6)
+    assert crowd.matched.specificity.low < 0.521 < crowd.matched.specificity.high
+
+
+def test_a_reader_who_gave_scores_is_a_point_at_each_tenth_too() -> None:
+    found = values(published(), CROWD, {}, draws=100)
+    (reader,) = found["algorithms"][0]["readers"]  # type: ignore[index]
+    points = {one["threshold"]: (one["sensitivity"], one["specificity"]) for one in reader["at_tenths"]}
+    assert points[0.1] == pytest.approx((0.929, 0.282), abs=5e-4)
+    assert points[0.2] == pytest.approx((0.912, 0.357), abs=5e-4)
+    assert points[0.3] == pytest.approx((0.867, 0.420), abs=5e-4)
+    assert points[0.5] == pytest.approx((0.805, 0.497), abs=5e-4)
+
+
+def test_a_permuted_table_gives_the_same_figures_and_the_same_intervals(tmp_path: Path) -> None:
+    with published().open(encoding="utf-8") as stream:
+        header, *rows = list(csv.reader(stream))
+    order = np.random.default_rng(3).permutation(len(rows))
+    permuted = tmp_path / "lesion-size-2020_metadata.csv"
+    with permuted.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, *(rows[i] for i in order)])
+    thresholds = {"crowd_score": 0.3}
+    assert values(permuted, CROWD, thresholds, draws=200) == values(published(), CROWD, thresholds, draws=200)
+
+
+def test_only_the_order_of_the_scores_counts(tmp_path: Path) -> None:
+    study = read_study(published(), CROWD, {"crowd_score": 0.3})
+    changed = Study(
+        title=study.title, truth=study.truth, groups=study.groups, readers=study.readers,
+        scores={"adae_score": 5 * np.exp(study.scores["adae_score"]) - 7},
+    )
+    (one,), (other,) = compare(study, draws=100), compare(changed, draws=100)
+    assert (one.auc, one.groups[0].matched_specificity) == (other.auc, other.groups[0].matched_specificity)
+
+
+def brute(truth: Sequence[int], scores: Sequence[float], needed: float) -> tuple[float, float]:
+    """The definition, word by word: the largest threshold that reaches the sensitivity, and its specificity."""
+    positives, negatives = truth.count(1), truth.count(0)
+    reaching = [
+        threshold
+        for threshold in [*scores, math.inf]
+        if sum(s >= threshold for s, t in zip(scores, truth, strict=True) if t == 1) / positives >= needed
+    ]
+    best = max(reaching)
+    return best, sum(s < best for s, t in zip(scores, truth, strict=True) if t == 0) / negatives
+
+
+@st.composite
+def tied_studies(draw: st.DrawFn) -> Study:
+    """Few distinct scores, a reader who reads some of the images, at least one of each class among them."""
+    count = draw(st.integers(2, 25))
+    truth = [1, 0, *draw(st.lists(st.integers(0, 1), min_size=count - 2, max_size=count - 2))]
+    scores = draw(st.lists(st.sampled_from([-1.0, 0.0, 0.1, 0.25, 3.0]), min_size=count, max_size=count))
+    calls = draw(st.lists(st.sampled_from([0, 1]), min_size=2, max_size=2)) + draw(
+        st.lists(st.sampled_from([UNREAD, 0, 1]), min_size=count - 2, max_size=count - 2)
+    )
+    return Study(
+        title="tied", truth=np.array(truth, dtype=np.int8), scores={"s": np.array(scores)}, groups=("",) * count,
+        readers=(Reader(name="r", rank="", calls=np.array(calls, dtype=np.int8)),),
+    )
+
+
+@settings(max_examples=150)
+@given(tied_studies(), st.sampled_from([0.0, 0.1, 1 / 3, 0.5, 0.867, 1.0]))
+def test_on_tied_tables_the_matched_point_is_that_of_the_definition(study: Study, asked: float) -> None:
+    (one,) = compare(ordered(study), sensitivities=(asked,), draws=100)
+    truth, scores = study.truth.tolist(), study.scores["s"].tolist()
+    assert (one.asked[0].threshold, one.asked[0].specificity.value) == pytest.approx(brute(truth, scores, asked))
+    read = [index for index, call in enumerate(study.readers[0].calls) if call != UNREAD]
+    mine = [truth[i] for i in read]
+    calls = [int(study.readers[0].calls[i]) for i in read]
+    sensitivity = sum(c == t == 1 for c, t in zip(calls, mine, strict=True)) / mine.count(1)
+    (point,) = one.points
+    assert point.sensitivity.value == pytest.approx(sensitivity)
+    assert point.specificity.value == pytest.approx(sum(c == t == 0 for c, t in zip(calls, mine, strict=True)) / mine.count(0))
+    found = (point.matched.threshold, point.matched.specificity.value)
+    assert found == pytest.approx(brute(mine, [scores[i] for i in read], sensitivity))
+    assert one.groups[0].below_curve == int(found[1] > point.specificity.value)
+
+
+@settings(max_examples=60)
+@given(tied_studies())
+def test_the_area_and_its_draws_count_ties_half(study: Study) -> None:
+    (one,) = compare(ordered(study), draws=100)
+    scores, truth = study.scores["s"], study.truth
+    pairs = [
+        (p > n) + (p == n) / 2 for p, n in itertools.product(scores[truth == 1].tolist(), scores[truth == 0].tolist())
+    ]
+    assert one.auc.value == pytest.approx(np.mean(pairs))
+    (beside, up) = zip(*one.curve, strict=True)
+    assert np.trapezoid(up, beside) == pytest.approx(one.auc.value)
+
+
+def test_an_interval_over_few_readers_is_wider_than_over_one_that_is_the_same_often() -> None:
+    random = np.random.default_rng(1)
+    truth = np.repeat([0, 1], 100).astype(np.int8)
+    calls = [np.where(random.random(200) < share, truth, 1 - truth).astype(np.int8) for share in (0.5, 0.75, 0.97)]
+    study = Study(
+        title="t", truth=truth, scores={"s": truth + random.normal(size=200)}, groups=tuple(map(str, range(200))),
+        readers=tuple(Reader(name=str(i), rank="", calls=one) for i, one in enumerate(calls)),
+    )
+    same = Study(
+        title="t", truth=truth, scores=study.scores, groups=study.groups,
+        readers=tuple(Reader(name=str(i), rank="", calls=calls[1]) for i in range(3)),
+    )
+    (apart,), (alike,) = compare(study, draws=500), compare(same, draws=500)
+    wide, narrow = apart.groups[0].sensitivity, alike.groups[0].sensitivity
+    assert wide.mean.high - wide.mean.low > 1.5 * (narrow.mean.high - narrow.mean.low)
+    assert wide.least == pytest.approx(0.5, abs=0.15)
+    assert narrow.least == narrow.largest == pytest.approx(narrow.mean.value)
+
+
+def test_a_group_of_images_is_drawn_whole(tmp_path: Path) -> None:
+    lines = [f"{i // 10},{int(i % 20 < 10)},{(i * 7) % 13},{int(i % 3 == 0)}" for i in range(200)]
+    table = written(tmp_path, "lesion,label,score,anna\n" + "\n".join(lines))
+    columns = Columns(label="label", scores=("score",), readers=("anna",))
+    grouped = Columns(label="label", scores=("score",), readers=("anna",), group="lesion")
+    alone = values(table, columns, {}, draws=500)
+    whole = values(table, grouped, {}, draws=500)
+    assert alone["auc"] == whole["auc"]
+    assert alone["auc_ci"] != whole["auc_ci"]
+
+
+WIDE = "image,label,score,anna,bert\na,1,0.9,1,1\nb,1,0.4,0,1\nc,0,0.5,1,\nd,0,0.1,0,0\n"
+LONG = (
+    "image,reader,rank,call,label,score\nd,anna,attending,0,0,0.1\na,anna,attending,1,1,0.9\nb,anna,attending,0,1,0.4\nc,anna,attending,1,0,0.5\n"
+    "a,bert,resident,1,1,0.9\nb,bert,resident,1,1,0.4\nd,bert,resident,0,0,0.1\n"
+)
+
+
+def written(folder: Path, text: str, name: str = "t.csv") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def points(one: Comparison) -> list[tuple[str, float, float, float]]:
+    return [(p.reader, p.sensitivity.value, p.specificity.value, p.matched.specificity.value) for p in one.points]
+
+
+def test_both_shapes_say_the_same_and_a_reader_counts_on_the_images_read(tmp_path: Path) -> None:
+    wide = read_study(written(tmp_path, WIDE), Columns(label="label", scores=("score",), readers=("anna", "bert"), image="image"), {})
+    long = read_study(
+        written(tmp_path, LONG, "l.csv"),
+        Columns(label="label", scores=("score",), readers=("reader",), image="image", call="call", rank="rank"),
+        {},
+    )
+    first, second = compare(wide, draws=100)[0], compare(long, draws=100)[0]
+    assert points(first) == points(second) == [("anna", 0.5, 0.5, 1.0), ("bert", 1.0, 1.0, 1.0)]
+    assert first.points[1].sensitivity.n == 3
+    assert [group.rank for group in second.groups] == ["", "attending", "resident"]
+    assert any("bert read 3 of 4 images" in note for note in wide.notes)
+
+
+def test_labels_and_scores_may_stand_in_a_second_table(tmp_path: Path) -> None:
+    images = written(tmp_path, "image,dx,score\na,mel,0.9\nb,mel,0.4\nc,nv,0.5\nd,nv,0.1\n", "images.csv")
+    calls = written(tmp_path, "image,who,call\na,anna,mel\nb,anna,nv\nc,anna,mel\nd,anna,nv\n")
+    columns = Columns(label="dx", scores=("score",), readers=("who",), image="image", call="call", positive="mel")
+    assert points(compare(read_study(calls, columns, {}, images), draws=100)[0]) == [("anna", 0.5, 0.5, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "named"),
+    [
+        (WIDE.replace("0.4", "high"), {}, "column 'score', row 3: 'high' is no number; write a number"),
+        (WIDE.replace("b,1", "b,melanoma"), {}, "column 'label', row 3: the label 'melanoma' is not 0 or 1; .*--positive"),
+        (WIDE.replace("0.1,0,0", "0.1,maybe,0"), {}, "column 'anna', row 5: 'maybe' is no number; write 0 or 1"),
+        (WIDE.replace("d,0", "a,0"), {"image": "image"}, "column 'image', row 5: 'a' stands in row 2 too; .*--call"),
+        (WIDE, {"readers": ("carl",)}, "no column 'carl'; its columns are image, label, score, anna, bert"),
+        (WIDE.replace(",1,0", ",0,0"), {}, "column 'label': every image is negative"),
+        ("", {}, "has no rows"),
+        (WIDE.replace("b,1,0.4,0,1", "b,1,0.4,0,").replace("a,1,0.9,1,1", "a,1,0.9,1,"), {}, "'bert' has called no positive image"),
+        (LONG + "a,anna,attending,1,1,0.9\n", {"call": "call"}, "row 9: 'anna' has called 'a' before; keep one call"),
+        (LONG.replace("a,bert,resident,1,1,0.9", "a,bert,resident,1,0,0.9"), {"call": "call"}, "column 'label', row .*: '0' for 'a'"),
+        (LONG.replace("d,bert,resident", "d,bert,attending"), {"call": "call", "rank": "rank"}, "row 8: 'bert' is 'attending' here"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told_by_file_column_row_and_remedy(
+    tmp_path: Path, text: str, columns: dict[str, object], named: str
+) -> None:
+    table = written(tmp_path, text)
+    given = {"label": "label", "scores": ("score",), "readers": ("anna", "bert")}
+    if "call" in columns:
+        given |= {"readers": ("reader",), "image": "image"}
+    with pytest.raises(UnusableTable, match=named) as told:
+        read_study(table, Columns(**{**given, **columns}), {})  # type: ignore[arg-type]
+    assert str(table) in str(told.value)
+
+
+def test_simulated_readers_are_called_so_everywhere_and_are_those_of_their_seed(tmp_path: Path) -> None:
+    study = read_study(published(), Columns(label="target", scores=("adae_score",), readers=()), {})
+    shown = with_simulated_readers(study, 6, 5)
+    again, other = with_simulated_readers(study, 6, 5), with_simulated_readers(study, 6, 6)
+    assert all(np.array_equal(one.calls, two.calls) for one, two in zip(shown.readers, again.readers, strict=True))
+    assert not all(np.array_equal(one.calls, two.calls) for one, two in zip(shown.readers, other.readers, strict=True))
+    found = compare(shown, draws=100)
+    readers_report.write(shown, found, tmp_path)
+    said = json.loads((tmp_path / "readers.json").read_text())
+    assert said["simulated_readers"] is True
+    assert MARK in said["title"]
+    assert all(MARK in one["reader"] for one in said["algorithms"][0]["readers"])
+    assert f"{MARK} READERS</h1>" in (tmp_path / "readers.html").read_text()
+    assert (tmp_path / "readers.png").read_bytes().startswith(b"\x89PNG")
+    long = Columns(label="label", scores=("adae_score",), readers=("reader",), image="image", call="call", rank="rank")
+    kept = read_study(tmp_path / "simulated_readers.csv", long, {})
+    back = compare(kept, draws=100)
+    assert points(back[0]) == points(found[0])
+    assert readers_report.title(kept).endswith(f"{MARK} READERS"), "also where they come from a table"
+    assert all(0.4 < point.sensitivity.value < 1 for point in found[0].points), "readers, not guesses"
+
+
+def test_several_scores_give_the_spread_of_repeated_trainings(tmp_path: Path) -> None:
+    table = written(tmp_path, "label,one,two,anna\n1,3,1,1\n1,2,3,0\n0,1,2,0\n0,0,0,1\n")
+    found = values(table, Columns(label="label", scores=("one", "two"), readers=("anna",)), {}, draws=100)
+    spread = found["over_algorithms"]
+    assert spread == {"scores": 2, "specificity_at_mean_sensitivity": {"mean": 1.0, "range": [1.0, 1.0]}}
+
+
+def test_every_documented_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, WIDE, "study.csv")
+    written(tmp_path, LONG, "calls.csv")
+    written(tmp_path, "image,diagnosis,network,anna\na,acne,acne,acne\nb,keloid,acne,keloid\nc,psoriasis,acne,acne\n", "classes.csv")
+    (tmp_path / "lesion-size-2020_metadata.csv").symlink_to(published())
+    monkeypatch.chdir(tmp_path)
+    for words in documented("readers"):
+        with patch.dict(os.environ, {"COLUMNS": "200"}):
+            assert run([*words, "--draws", "100"]) == ExitCode.OK, capsys.readouterr().err
+    assert (tmp_path / "out" / "readers.html").exists()
+
+
+def test_a_missing_column_ends_the_command_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = written(tmp_path, WIDE)
+    assert run(["bundles", "readers", str(table), "--label", "label", "--score", "none"]) == ExitCode.FAILED
+    assert "no column 'none'; its columns are" in capsys.readouterr().err

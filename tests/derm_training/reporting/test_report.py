@@ -1,0 +1,153 @@
+"""The report says what it must on every page, needs nothing beside it, and draws its conclusions from the numbers."""
+
+import atexit
+import json
+import re
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derm_training.measuring.evaluate import Evaluation
+from derm_training.measuring.statement import statement
+from derm_training.tables.rows import Row
+
+pytest.importorskip("matplotlib", reason="needs the extra 'train'")
+
+from derm_training.measuring.task_figures import classified, drawn
+from derm_training.reporting.report import write_report
+
+PICTURES = Path(tempfile.mkdtemp(prefix="derm-report-"))
+atexit.register(shutil.rmtree, PICTURES, ignore_errors=True)
+HEAD = {"title": "", "table": "t<a>ble.csv", "split": "val", "leak": "", "left_out": {"of another diagnosis": 2}, "synthetic": False}
+BUNDLE = {"name": "spots", "version": "1.0.0", "title": "Spots & <dots>", "grade": "research", "weights": "model.safetensors", "weights_sha256": "ab" * 32}
+PAPER = {"citation": "Somebody, Journal 2020.", "data": "Their images.", "figures": {"auc": "0.98765", "specificity at sensitivity 100 %": "0.83"}}
+
+
+def rows(folder: Path, classes: tuple[str, ...], count: int) -> list[Row]:
+    Image.fromarray(np.full((30, 40, 3), 90, dtype=np.uint8)).save(folder / "a.png")
+    mask = np.zeros((30, 40), dtype=bool)
+    mask[10:20, 10:30] = True
+    Image.fromarray(mask).save(folder / "m.png")
+    return [
+        Row(image=folder / "a.png", mask=folder / "m.png", label=classes[n % len(classes)], split="val", dataset="spots", source="AB"[n // len(classes) % 2], group=str(n))
+        for n in range(count)
+    ]  # fmt: skip
+
+
+@cache
+def classifier_task(classes: tuple[str, ...], *, synthetic: bool = False, count: int = 60) -> tuple[dict[str, Any], Any]:
+    """A task of a report; made once, since its intervals take a while."""
+    chosen = rows(PICTURES, classes, count)
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 1, (count, len(classes))) + 1.2 * np.eye(len(classes))[[classes.index(row.label) for row in chosen]]
+    positive = classes[-1] if len(classes) == 2 else None
+    values, judged = classified(chosen, [], logits, classes=classes, positive=positive, threshold=0.5, target=0.95)
+    task = HEAD | {"synthetic": synthetic, "temperature": 1.0} | values
+    return task | {"statement": statement(task)}, judged
+
+
+@cache
+def mask_task() -> dict[str, Any]:
+    """A segmentation's task of a report."""
+    chosen = rows(PICTURES, ("nevus",), 12)
+    values = np.linspace(0.5, 0.9, 12)
+    task = HEAD | drawn(chosen, {"jaccard": values, "dice": 2 * values / (1 + values), "area": values})
+    return task | {"statement": statement(task)}
+
+
+def written(folder: Path, *tasks: tuple[dict[str, Any], Any]) -> str:
+    report = {"schema": 1, "research_use": "Research use. Not for primary diagnosis.", "bundle": BUNDLE, "paper": PAPER, "tasks": [one for one, _ in tasks]}
+    write_report(Evaluation(report=report, judged=tuple(judged for _, judged in tasks)), folder / "report")
+    assert json.loads((folder / "report" / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
+    return (folder / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_classifiers_report_has_all_its_parts_and_stands_alone(tmp_path: Path) -> None:
+    page = written(tmp_path, classifier_task(("nevus", "melanoma")))
+    assert page.count("Research use. Not for primary diagnosis.") >= 2
+    for words in ("Operating points", "sensitivity 100 %", "Calibration", "By source", "By data set", "the paper&rsquo;s own, on its own data", "What this supports, and what not"):
+        assert words in page
+    assert "Spots &amp; &lt;dots&gt;" in page
+    assert "t&lt;a&gt;ble.csv" in page
+    assert not re.search(r'(src|href)="(?!#)', page.replace("xlink:href", "href").replace('xmlns:xlink="http', ""))
+    pictures = {file.stem for file in (tmp_path / "report").glob("*.png")}
+    assert pictures == {"roc", "reliability", "confusion", "scores", "sources", "datasets"}
+    assert sum(file.stat().st_size for file in (tmp_path / "report").iterdir()) < 400_000
+
+
+def test_every_drawing_is_well_formed_and_no_two_things_have_one_id(tmp_path: Path) -> None:
+    page = written(
+        tmp_path,
+        classifier_task(("a", "b", "c")),
+        classifier_task(("nevus", "melanoma"), synthetic=True),
+        (mask_task(), None),
+    )
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(drawings) == 6 + 6 + 3
+    for drawing in drawings:
+        ET.fromstring(drawing)  # noqa: S314 - made here
+    identifiers = re.findall(r'\bid="([^"]+)"', page)
+    assert len(identifiers) == len(set(identifiers))
+    assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)) != set()
+    assert {one or other for one, other in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)} <= set(identifiers)
+
+
+def test_drawn_images_are_marked_and_the_papers_figures_stand_alone_beside_them(tmp_path: Path) -> None:
+    page = written(tmp_path, classifier_task(("nevus", "melanoma"), synthetic=True))
+    assert '<span class="synthetic">SYNTHETIC</span>' in page
+    assert "say nothing about patients" in page
+    main_table = page[: page.index("<h2>The paper</h2>")]
+    assert "0.98765" not in re.sub(r"<svg.*?</svg>", "", main_table, flags=re.DOTALL)
+
+
+def test_the_same_report_is_the_same_bytes(tmp_path: Path) -> None:
+    task = classifier_task(("nevus", "melanoma"))
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    assert written(tmp_path / "one", task) == written(tmp_path / "two", task)
+    for file in (tmp_path / "one" / "report").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / "report" / file.name).read_bytes()
+
+
+def task_with(**changes: Any) -> dict[str, Any]:
+    part = {"auc": 0.8, "auc_ci": [0.76, 0.84], "auc_over_baseline": 0.1, "auc_over_baseline_ci": [0.02, 0.2]}
+    base = HEAD | {
+        "kind": "classification", "n": 200, "lesions": 200, "positive": "melanoma", "counts": {"melanoma": 100, "nevus": 100},
+        "overall": part, "per_source": {}, "operating_points": [],
+        "calibration": {"ece": 0.05, "ece_by_chance": 0.04, "ece_by_chance_most": 0.07, "ece_scaled": 0.05},
+    }  # fmt: skip
+    return base | changes
+
+
+def test_a_wide_interval_is_called_too_wide() -> None:
+    overall = task_with()["overall"] | {"auc_ci": [0.6, 0.95]}
+    assert "too wide to rank" in statement(task_with(overall=overall))[0]
+    assert "too wide" not in statement(task_with())[0]
+
+
+def test_no_lead_over_the_baseline_is_claimed_whose_interval_holds_zero() -> None:
+    open_part = task_with()["overall"] | {"auc_over_baseline_ci": [-0.01, 0.2]}
+    assert "is not shown" in " ".join(statement(task_with(overall=open_part)))
+    said = " ".join(statement(task_with(per_source={"A": task_with()["overall"], "B": open_part})))
+    assert "by itself it is shown for A, not for B" in said
+    assert "in every source by itself" in " ".join(statement(task_with(per_source=dict.fromkeys("AB", task_with()["overall"]))))
+
+
+def test_probabilities_are_called_a_ranking_where_they_are_further_off_than_by_chance() -> None:
+    off = task_with()["calibration"] | {"ece": 0.2}
+    assert "score for ranking" in " ".join(statement(task_with(calibration=off)))
+    assert "nothing here speaks against them" in " ".join(statement(task_with()))
+
+
+def test_one_class_alone_and_a_leak_are_told() -> None:
+    alone = task_with(overall={"auc": None, "auc_ci": [None, None]}, leak="3 of 10 judged images show a lesion that is also in training")
+    said = " ".join(statement(alone))
+    assert "one class only" in said
+    assert "Figures of such a split are too good." in said

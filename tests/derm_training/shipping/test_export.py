@@ -1,0 +1,178 @@
+"""A checkpoint becomes a bundle that the service opens, and whose metadata say what its description says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
+from derm_networks.served import make_network, open_bundle, save_weights
+from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.main import run
+from derm_pacs.domain.bundle import ServingDescription
+from derm_pacs.inference.analyse import load_bundle
+from derm_pacs.inference.golden import figures
+from derm_training.shipping.export import ExportError, export, record, write_record
+from derm_training.shipping.golden import drawn
+from tests.conftest import REPOSITORY
+
+CODE_TRIPLES = code_triples()
+BUNDLES = sorted(place.parent.parent for place in (REPOSITORY / "monai_bundles").glob("*/configs/serving.json"))
+SMALL_RESNET = {"name": "resnet", "args": {"in_channels": 3, "num_classes": 2, "block": "basic", "layers": [1, 1, 1, 1]}}
+
+
+def toy(folder: Path, network: dict[str, Any] = SMALL_RESNET) -> Path:
+    """A bundle without weights, golden pictures and record: what a training begins from."""
+    description = {
+        "schema": 1, "name": "toy", "version": "1.2.3", "title": "Toy", "grade": "demonstration", "licence": "none",
+        "network": network,
+        "weights": {"file": "models/model.safetensors", "sha256": "0" * 64, "dtype": "float16"},
+        "input": {"colour": "RGB", "min_short_side": 16, "intended": "noise"},
+        "preprocessing": [
+            {"op": "resize", "height": 32, "width": 32, "mode": "bilinear", "antialias": True},
+            {"op": "normalize", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
+        ],
+        "inference": {"kind": "whole", "average": "flips"},
+        "outputs": [{
+            "kind": "classification", "id": "class", "activation": "softmax", "temperature": 1.3, "lesion_rule": "mean",
+            "classes": [{"id": "nevus", "concept": "melanocytic_nevus"}, {"id": "melanoma", "concept": "melanoma"}],
+        }],
+        "operating_points": [{"id": "default", "output": "class", "positive": "melanoma", "threshold": 0.4}],
+        "quality": {"min_laplacian_variance": 0, "max_dark_fraction": 1, "min_contrast": 0},
+        "golden": [{"file": "golden/0.png", "expect": {"melanoma": 0.5}, "tolerance": 0.002}],
+    }  # fmt: skip
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "serving.json").write_text(json.dumps(description), encoding="utf-8")
+    (folder / "configs" / "train.json").write_text("{}", encoding="utf-8")
+    metadata = {"version": "0.0.1", "intended_use": "To be tried.", "data_source": "synthetic"}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    return folder
+
+
+def checkpoint(file: Path, network: dict[str, Any] = SMALL_RESNET, *, wrapped: bool = False) -> Path:
+    torch.manual_seed(4)
+    state = make_network(network).state_dict()
+    torch.save({"model": state} if wrapped else state, file)
+    return file
+
+
+def read(folder: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads((folder / "configs" / f"{name}.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_what_is_exported_opens_in_the_service_and_gives_the_golden_answers(dtype: Any, tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, dtype=dtype)
+    description = ServingDescription.model_validate(read(folder, "serving"))
+    assert (description.weights.dtype, description.weights.sha256) == (dtype, made.sha256)
+    assert made.size == (folder / "models" / "model.safetensors").stat().st_size
+    assert [one.tolerance for one in description.golden] == [0.002, 0.001, 0.001]
+    found = figures(load_bundle(folder, description), folder, max_pixels=10**6)
+    for one, golden in zip(found, description.golden, strict=True):
+        assert not one.refusal
+        assert one.figures == pytest.approx(golden.expect, abs=1e-5)
+    assert read(folder, "metadata")["derm_pacs"] == record(read(folder, "serving"), read(folder, "metadata"), CODE_TRIPLES)
+
+
+def test_both_forms_of_a_checkpoint_and_safetensors_give_the_same_weights(tmp_path: Path) -> None:
+    bare, wrapped = checkpoint(tmp_path / "a.pt"), checkpoint(tmp_path / "b.pt", wrapped=True)
+    save_weights(torch.load(bare, weights_only=True), tmp_path / "c.safetensors", "float32")
+    hashes = {
+        export(toy(tmp_path / file.stem), file, CODE_TRIPLES).sha256
+        for file in (bare, wrapped, tmp_path / "c.safetensors")
+    }
+    assert len(hashes) == 1
+
+
+def test_a_golden_picture_that_is_there_is_kept(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    (folder / "golden").mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    Image.fromarray(picture).save(folder / "golden" / "mine.png")
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES)
+    assert list(made.golden) == ["golden/mine.png"]
+    expected = open_bundle(folder).probabilities(picture)
+    assert made.golden["golden/mine.png"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_copy_leaves_the_bundle_as_it_is_and_no_folder_is_overwritten(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    before = read(folder, "serving")
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, out=tmp_path / "copy")
+    assert made.folder == tmp_path / "copy"
+    assert read(folder, "serving") == before
+    assert not (folder / "models").exists()
+    with pytest.raises(ExportError, match="exists already"):
+        export(folder, tmp_path / "best.pt", CODE_TRIPLES, out=tmp_path / "copy")
+
+
+def test_heads_of_training_alone_are_left_out(tmp_path: Path) -> None:
+    network = {"name": "efficientnet_auxiliary", "args": {"model_name": "efficientnet-b0", "num_classes": 2}}
+    trained = EfficientNetAuxiliary("efficientnet-b0", num_classes=2, auxiliary=True)
+    torch.save(trained.state_dict(), tmp_path / "best.pt")
+    folder = toy(tmp_path / "toy", network)
+    export(folder, tmp_path / "best.pt", CODE_TRIPLES)
+    assert not [name for name in open_bundle(folder).network.state_dict() if "auxiliary" in name]
+
+
+def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    other = checkpoint(tmp_path / "other.pt", SMALL_RESNET | {"args": SMALL_RESNET["args"] | {"num_classes": 3}})  # type: ignore[operator]
+    before = read(folder, "serving")
+    with pytest.raises(ExportError, match=r"other\.pt is no state of the network of serving\.json.*fc\.weight"):
+        export(folder, other, CODE_TRIPLES)
+    with pytest.raises(ExportError, match="does not exist"):
+        export(folder, tmp_path / "none.pt", CODE_TRIPLES)
+    assert read(folder, "serving") == before
+    assert not (folder / "models").exists()
+
+
+def test_without_a_checkpoint_the_weights_stay_and_the_record_is_brought_up_to_date(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    first = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES)
+    description = read(folder, "serving")
+    description["operating_points"][0]["threshold"] = 0.7
+    (folder / "configs" / "serving.json").write_text(json.dumps(description), encoding="utf-8")
+    assert export(folder, None, CODE_TRIPLES).sha256 == first.sha256
+    assert read(folder, "metadata")["derm_pacs"]["operating_points"][0]["threshold"] == 0.7
+    with pytest.raises(ExportError, match="name the checkpoint to round to int8 from"):
+        export(folder, None, CODE_TRIPLES, dtype="int8")
+
+
+def test_a_class_without_a_code_is_named(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    with pytest.raises(ExportError, match="melanocytic_nevus has no code"):
+        write_record(folder, {})
+
+
+def test_the_command_ships_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = toy(tmp_path / "toy")
+    given = ["bundles", "export", str(folder), "--checkpoint", str(checkpoint(tmp_path / "best.pt")), "--dtype", "int8"]
+    assert run([*given, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["sha256"] == read(folder, "serving")["weights"]["sha256"]
+    assert set(told["golden"]["golden/0.png"]) == {"nevus", "melanoma"}
+    assert run(given) == 0
+    assert "derm-pacs bundles install" in capsys.readouterr().out
+    assert run([*given[:4], str(tmp_path / "none.pt")]) != 0
+    assert "name best.pt of a training" in capsys.readouterr().err
+
+
+def test_drawn_pictures_are_the_same_every_time_and_differ_from_one_another() -> None:
+    for colour, planes in (("RGB", 3), ("GREY", 2)):
+        once, again = drawn(colour), drawn(colour)
+        assert all(np.array_equal(one, other) for one, other in zip(once, again, strict=True))
+        assert {one.ndim for one in once} == {planes if planes == 3 else 2}
+        assert len({one.tobytes() for one in once}) == len(once)
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_the_metadata_of_every_bundle_say_what_its_description_says(folder: Path) -> None:
+    metadata, description = read(folder, "metadata"), read(folder, "serving")
+    assert metadata["derm_pacs"] == record(description, metadata, CODE_TRIPLES)
+    assert metadata["version"] == description["version"]

@@ -1,0 +1,103 @@
+"""Which images are measured: split, labels, data sets; what cannot be measured is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derm_training.learning.loaders import ClassifiedImages
+from derm_training.tables.manifest import read_table
+from derm_training.tables.selection import select, synthetic
+
+LABELS = ("nevus", "melanoma")
+
+
+def table(folder: Path, columns: str, lines: list[str]) -> Path:
+    """Write the table, and a picture for each first column."""
+    for line in lines:
+        name = folder / line.split(",")[0]
+        name.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((20, 30, 3), dtype=np.uint8)).save(name)
+    file = folder / "table.csv"
+    file.write_text("\n".join([columns, *lines]) + "\n", encoding="utf-8")
+    return file
+
+
+def test_without_a_split_every_known_image_is_measured_and_the_others_are_counted(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label", ["a.png,nevus", "b.png,melanoma", "c.png,bcc", "d.png,angioma"])
+    chosen = select(file, split="", labels=LABELS)
+    assert [row.image.name for row in chosen.rows] == ["a.png", "b.png"]
+    assert (chosen.split, chosen.left_out, chosen.train) == ("all", {"of another diagnosis": 2}, ())
+
+
+def test_what_the_table_keeps_aside_is_measured_unless_asked_otherwise(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,split", ["a.png,nevus,train", "b.png,melanoma,val", "c.png,nevus,test"])
+    found = {split: [row.image.name for row in select(file, split=split, labels=LABELS).rows] for split in ("", "test", "train", "all")}
+    assert found == {"": ["b.png"], "test": ["c.png"], "train": ["a.png"], "all": ["a.png", "b.png", "c.png"]}
+
+
+def test_the_baseline_learns_from_no_lesion_that_is_measured(tmp_path: Path) -> None:
+    file = table(
+        tmp_path, "path,label,split,lesion_id", ["a.png,nevus,train,1", "b.png,melanoma,train,2", "c.png,nevus,val,1"]
+    )
+    assert [row.image.name for row in select(file, split="val", labels=LABELS).train] == ["b.png"]
+
+
+def test_images_of_training_that_are_not_there_do_not_hinder_a_measurement(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,split", ["a.png,nevus,train", "b.png,melanoma,train", "c.png,nevus,val"])
+    (tmp_path / "a.png").unlink()
+    chosen = select(file, split="", labels=LABELS)
+    assert [row.image.name for row in chosen.rows] == ["c.png"]
+    assert [row.image.name for row in chosen.train] == ["b.png"]
+    assert chosen.left_out == {"to train the baseline that are not there": 1}
+
+
+def test_a_segmentation_takes_every_row_with_a_mask(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,mask", ["a.png,bcc,a.png", "b.png,,b.png", "c.png,nevus,"])
+    chosen = select(file, split="", labels=())
+    assert [row.image.name for row in chosen.rows] == ["a.png", "b.png"]
+    assert chosen.left_out == {"without a mask": 1}
+
+
+def test_a_papers_split_says_what_leaks(tmp_path: Path) -> None:
+    lines = [f"{label}{n}.png,{label},{label}{n // 4}" for label in LABELS for n in range(20)]
+    file = table(tmp_path, "path,label,lesion_id", lines)
+    chosen = select(file, split="paper", labels=LABELS, seed=8)
+    assert len(chosen.rows) == 4
+    assert len(chosen.train) == 36
+    assert "of 4 judged images show a lesion that is also in training" in chosen.leak
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label", ["a.png,nevus"])
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match=r"a\.png, which does not exist"):
+        select(file, split="", labels=LABELS)
+
+
+def test_nothing_to_measure_and_unknown_splits_are_refused_by_name(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,dataset", ["a.png,bcc,X", "b.png,nevus,X"])
+    with pytest.raises(ValueError, match="labels melanoma"):
+        select(file, split="", labels=("melanoma",))
+    with pytest.raises(ValueError, match="datasets Y"):
+        select(file, split="", labels=LABELS, datasets=("Y",))
+    with pytest.raises(ValueError, match="no split 'lesion'"):
+        select(file, split="lesion", labels=LABELS)
+
+
+def test_drawn_images_are_told_by_their_data_set(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,dataset", ["a.png,nevus,synthetic mosaics", "b.png,nevus,HAM10000"])
+    assert [synthetic(row) for row in select(file, split="", labels=LABELS).rows] == [True, False]
+
+
+def test_the_papers_split_is_the_one_that_training_draws(tmp_path: Path) -> None:
+    lines = [f"{label}{n}.png,{label},{label}{n // 2},set{'-full' * (n > 20)}" for label in LABELS for n in range(24)]
+    file = table(tmp_path, "path,label,lesion_id,dataset", lines)
+    ClassifiedImages(
+        data=file, classes=list(LABELS), height=16, width=16, batch=4, seed=8, folder=tmp_path / "training", split="paper"
+    )
+    trained = read_table(tmp_path / "training" / "table.csv").rows
+    chosen = select(file, split="paper", labels=LABELS, seed=8)
+    assert {row.image.resolve() for row in chosen.rows} == {row.image for row in trained if row.split == "test"}
+    assert {row.image.resolve() for row in chosen.train} == {row.image for row in trained if row.split == "train"}
