@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from derm_pacs.cli.bundle_train import Data, Device, Epochs, Settings, Split, SplitBy, setting
-from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
 Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="A classifier's folder, or its name in ./monai_bundles.")]
@@ -36,13 +36,10 @@ def compare(
     chosen: dict[str, Any] = dict(map(setting, settings))
     chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}
-    try:
+    with refused(TrainingError, remedy="see docs/lead/readers.md"):
         folder = find_bundle(bundle, Path.cwd())
         place = out or Path("comparison") / folder.name
         found = comparison.compare(folder, place, [one.strip() for one in networks.split(",")], chosen)
-    except TrainingError as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/readers.md") from error
     comparison.write(found, place)
     if as_json:
         print_json(comparison.as_values(found))

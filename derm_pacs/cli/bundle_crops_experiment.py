@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
 if TYPE_CHECKING:
@@ -39,14 +40,11 @@ def crops_experiment(
     with training_packages():
         from derm_training.learning.train import TrainingError
         from derm_training.measuring import crops_experiment as experiment
-    try:
+    with (
+        refused(TrainingError, remedy="name its folder", code=ExitCode.NOT_FOUND),
+        refused(ValueError, remedy="look at the table and at the labels"),
+    ):
         found = _made((segmenter, classifier), data, dataset, split, (positive, negative))
-    except TrainingError as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.NOT_FOUND, wrong, remedy) from error
-    except ValueError as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "look at the table and at the labels") from error
     if report is not None:
         experiment.write(found, report)
         say(f"crops.html, .json, .png and .csv are in {report}")

@@ -15,6 +15,7 @@ import typer
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import DEFAULT_CONFIG, Actor, Config, Json
 from derm_pacs.cli.print.terminal import print_json, say
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def embed(
     with training_packages():
         from derm_training.measuring import embedding
     asked = _Asked(limit=limit, perplexity=perplexity)
-    try:
+    with refused(ValueError, remedy="look at the table, or take more cases"):
         if data is not None:
             found = _of_table(bundle, data, split, asked)
         else:
@@ -58,9 +59,6 @@ def embed(
 
             with opened(config) as here:
                 found = _of_cases(here, bundle, case, asked, (actor, reason))
-    except ValueError as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "look at the table, or take more cases") from error
     embedding.write(found, out)
     if as_json:
         print_json(embedding.as_values(found))
@@ -82,11 +80,8 @@ def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding"
         from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.measuring.embedding import Shown, embed, pooled_features
         from derm_training.tables.manifest import read_rgb, read_table
-    try:
+    with refused(TrainingError, remedy="name its folder", code=ExitCode.NOT_FOUND):
         served = open_bundle(find_bundle(bundle, Path.cwd()))
-    except TrainingError as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.NOT_FOUND, wrong, remedy) from error
     description = served.description
     labels = [one["id"] for one in description["outputs"][0].get("classes", ())]
     read = read_table(data)

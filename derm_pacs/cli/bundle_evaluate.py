@@ -1,7 +1,7 @@
 """`derm-pacs bundles evaluate`: measure a bundle on images of one's own, and write what its card says."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,10 +10,8 @@ from derm_pacs.cli.bundle_export import code_triples
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
-
-if TYPE_CHECKING:
-    from derm_training.measuring.evaluate import Question
 
 Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name under monai_bundles.")]
 Data = Annotated[list[Path], typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (mask for a segmentation), a folder in ISIC's or HAM10000's layout, or a folder of DICOM with labels.csv; again for a further table. Or the folders that hold the tables which `report` of the bundle's evaluate.json names.")]
@@ -64,7 +62,8 @@ def evaluate(
         sensitivity=sensitivity,
         device=device,  # type: ignore[arg-type]
     )
-    said = _measured(question, measure)
+    with refused(ValueError, remedy="see `derm-pacs bundles evaluate --help` for the tables that are read"):
+        said = measure(question)
     for place in filter(None, (report, folder / "docs" / "report" if write else None)):
         write_report(said, place)
         say(f"the report is in {place}: report.html, report.json and pictures")
@@ -85,13 +84,6 @@ def bundle_folder(name: str) -> Path:
         if (folder / "configs" / "evaluate.json").is_file():
             return folder.resolve()
     raise CommandError(ExitCode.NOT_FOUND, f"there is no bundle {name!r}", "name a folder with configs/evaluate.json, or one under monai_bundles")
-
-
-def _measured(question: "Question", measure: Any) -> Any:
-    try:
-        return measure(question)
-    except ValueError as error:
-        raise CommandError(ExitCode.FAILED, str(error), "see `derm-pacs bundles evaluate --help` for the tables that are read") from error
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 from derm_pacs.domain.codes import CODES
 
@@ -41,11 +41,8 @@ def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None,
         from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.shipping.export import ExportError
         from derm_training.shipping.export import export as run
-    try:
+    with refused(ExportError, TrainingError, remedy="see docs/lead/training.md"):
         made = run(find_bundle(bundle, Path.cwd()), checkpoint, code_triples(), dtype=dtype.value if dtype else None, out=out)
-    except (ExportError, TrainingError) as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
     if as_json:
         print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden})
         return

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from derm_pacs.cli.bundle_export import code_triples
-from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
 
@@ -45,15 +45,12 @@ def novelty(
         from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.shipping.export import ExportError, write_record
         from derm_training.tables.manifest import read_table
-    try:
+    with refused(ExportError, TrainingError, OSError, ValueError, remedy="see docs/lead/training.md"):
         folder = find_bundle(bundle, Path.cwd())
         kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"
         fitted = fit(folder, read_table(data), kind=kind, share=share, most_images=images, seed=seed, told=say)
         write(folder, fitted)
         write_record(folder, code_triples())
-    except (ExportError, TrainingError, OSError, ValueError) as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
     if as_json:
         told = {name: getattr(fitted, name) for name in ("kind", "maximum", "trained_on", "validated_on", "refused", "refused_of_others")}
         print_json(told | {"directions": 0 if fitted.space is None else len(fitted.space.scale)})

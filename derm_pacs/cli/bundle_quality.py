@@ -7,9 +7,9 @@ import typer
 from rich.table import Table as Printed
 
 from derm_pacs.bundles.description import SERVING, NotDescribed, parse
-from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.findings import Refusal
@@ -37,12 +37,9 @@ def quality(bundle: Bundle, *, data: Data, count: Count = 500, seed: Seed = 0, a
         from derm_training.gate.quality_measured import measure_gate
         from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.tables.manifest import read_table
-    try:
+    with refused(TrainingError, NotDescribed, OSError, ValueError, remedy="see docs/lead/training.md"):
         folder = find_bundle(bundle, Path.cwd())
         measured = measure_gate(_gate(folder), read_table(data), count=count, seed=seed, told=say)
-    except (TrainingError, NotDescribed, OSError, ValueError) as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
     if as_json:
         print_json(_plain(folder.name, measured))
     else:

@@ -10,6 +10,7 @@ import typer
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
+from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
 
@@ -51,12 +52,9 @@ def train(
     overrides: dict[str, Any] = dict(map(setting, settings))
     overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
     overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}
-    try:
+    with refused(TrainingError, remedy="see docs/lead/training.md"):
         folder = find_bundle(bundle, Path.cwd())
         made = run(folder, out or Path("training") / folder.name, overrides)
-    except TrainingError as error:
-        wrong, _, remedy = str(error).partition("; ")
-        raise CommandError(ExitCode.FAILED, wrong, remedy or "see docs/lead/training.md") from error
     if as_json:
         print_json(made)
         return
