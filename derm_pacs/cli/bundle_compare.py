@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from derm_pacs.cli.bundle_folder import bundle_folder
 from derm_pacs.cli.bundle_train import Data, Device, Epochs, Settings, Split, SplitBy, setting
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
-Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="A classifier's folder, or its name in ./monai_bundles.")]
+Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="A classifier's folder, or its name: of one in ./monai_bundles, or of one that comes with derm-pacs.")]
 Networks = Annotated[str, typer.Option("--networks", metavar="A,B,…", help="Networks to compare with: resnet18, resnet50, densenet121, efficientnet-b0.")]
 Pretrained = Annotated[str | None, typer.Option("--pretrained", metavar="NAME", help="Weights from which every network starts, its own included. Otherwise all are drawn at random.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for a training of each network, and for comparison.html and .json. Otherwise ./comparison/ and the bundle's name.")]
@@ -31,14 +32,14 @@ def compare(
         derm-pacs bundles compare melanoma_nevus_alexnet --data MELNEV_BALANCED.csv --networks resnet18 --epochs 3 --set teacher=null --out comparison
     """
     with training_packages():
-        from derm_training.learning.train import TrainingError, find_bundle
+        from derm_training.learning.train import TrainingError
         from derm_training.measuring import comparison
     chosen: dict[str, Any] = dict(map(setting, settings))
     chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}
+    folder = bundle_folder(bundle, holding="configs/train.json")
+    place = out or Path("comparison") / folder.name
     with refused(TrainingError, remedy="see docs/lead/readers.md"):
-        folder = find_bundle(bundle, Path.cwd())
-        place = out or Path("comparison") / folder.name
         found = comparison.compare(folder, place, [one.strip() for one in networks.split(",")], chosen)
     comparison.write(found, place)
     if as_json:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derm_pacs.cli.exit_codes import ExitCode
+from derm_pacs.cli.bundle_folder import bundle_folder
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
@@ -14,7 +14,7 @@ from derm_pacs.cli.training_packages import training_packages
 if TYPE_CHECKING:
     from derm_training.measuring.crops_experiment import Experiment
 
-Segmenter = Annotated[str, typer.Option("--segmenter", metavar="BUNDLE", help="Bundle that finds lesion (and skin): its folder, or its name in ./monai_bundles.")]
+Segmenter = Annotated[str, typer.Option("--segmenter", metavar="BUNDLE", help="Bundle that finds lesion (and skin): its folder, or its name: of one in ./monai_bundles, or of one that comes with derm-pacs.")]
 Classifier = Annotated[str, typer.Option("--classifier", metavar="BUNDLE", help="Bundle that reads the images and the crops.")]
 Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="Images with label and with a mask of the lesion, which stands for the hand.")]
 Dataset = Annotated[list[str], typer.Option("--dataset", default_factory=list, show_default=False, metavar="NAME", help="Only images of this dataset; again for each.")]
@@ -38,12 +38,8 @@ def crops_experiment(
         derm-pacs bundles crops-experiment --segmenter skin_lesion_deeplabv3plus --classifier melanoma_nevus_lite --data MANIFEST.csv --dataset PAD-UFES-20 --positive melanoma,bcc,scc --negative nevus,seborrheic_keratosis,akiec --report crops
     """
     with training_packages():
-        from derm_training.learning.train import TrainingError
         from derm_training.measuring import crops_experiment as experiment
-    with (
-        refused(TrainingError, remedy="name its folder", code=ExitCode.NOT_FOUND),
-        refused(ValueError, remedy="look at the table and at the labels"),
-    ):
+    with refused(ValueError, remedy="look at the table and at the labels"):
         found = _made((segmenter, classifier), data, dataset, split, (positive, negative))
     if report is not None:
         experiment.write(found, report)
@@ -69,10 +65,9 @@ def _made(
     with training_packages():
         from derm_networks.served import open_bundle
         from derm_training.learning.progress import console
-        from derm_training.learning.train import find_bundle
         from derm_training.measuring.crops_experiment import judge, read
         from derm_training.tables.manifest import read_table
-    segmenting, classifying = (open_bundle(find_bundle(name, Path.cwd())) for name in bundles)
+    segmenting, classifying = (open_bundle(bundle_folder(name)) for name in bundles)
     point = classifying.description["operating_points"][0]
     others = [one["id"] for one in classifying.description["outputs"][0]["classes"] if one["id"] != point["positive"]]
     positive, negative = (given.split(",") if given else own for given, own in zip(labels, ([point["positive"]], others), strict=True))

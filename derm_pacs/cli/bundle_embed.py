@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from derm_pacs.cli.bundle_folder import bundle_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import DEFAULT_CONFIG, Actor, Config, Json
 from derm_pacs.cli.print.terminal import print_json, say
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from derm_pacs.ledger.read_by import ReadBy
     from derm_training.measuring.embedding import Embedding, Features, Shown
 
-BundleOrName = Annotated[str, typer.Argument(metavar="BUNDLE", help="With --data: the bundle's folder, or its name under monai_bundles. Otherwise the name of an installed bundle.")]
+BundleOrName = Annotated[str, typer.Argument(metavar="BUNDLE", help="With --data: the bundle's folder, or its name as for `bundles evaluate`. Otherwise the name of an installed bundle.")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="TABLE", help="Images of a table, coloured by their label; without it the stored cases that the bundle has read, coloured by its call.")]
 Split = Annotated[str, typer.Option("--split", metavar="val|test|train|all", help="With --data: which images.")]
 Cases = Annotated[list[str], typer.Option("--case", default_factory=list, show_default=False, metavar="CASE", help="Without --data: number or Study Instance UID of a case; again for each. Otherwise all.")]
@@ -77,11 +78,9 @@ class _Asked:
 def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding":
     with training_packages():
         from derm_networks.served import open_bundle
-        from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.measuring.embedding import Shown, embed, pooled_features
         from derm_training.tables.manifest import read_rgb, read_table
-    with refused(TrainingError, remedy="name its folder", code=ExitCode.NOT_FOUND):
-        served = open_bundle(find_bundle(bundle, Path.cwd()))
+    served = open_bundle(bundle_folder(bundle))
     description = served.description
     labels = [one["id"] for one in description["outputs"][0].get("classes", ())]
     read = read_table(data)

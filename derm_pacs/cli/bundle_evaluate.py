@@ -5,15 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-import derm_pacs
 from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
-Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name under monai_bundles.")]
 Data = Annotated[list[Path], typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (mask for a segmentation), a folder in ISIC's or HAM10000's layout, or a folder of DICOM with labels.csv; again for a further table. Or the folders that hold the tables which `report` of the bundle's evaluate.json names.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the report there: HTML, JSON and PNG.")]
 Split = Annotated[str, typer.Option("--split", metavar="val|test|train|paper|all", help="Which images. Without it those that the table keeps aside: val, else test, else all.", show_default=False)]
@@ -53,7 +52,7 @@ def evaluate(
         raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
     if write and weights is not None:
         raise CommandError(ExitCode.USAGE, "--write is for the shipped weights", "bring the weights into the bundle with `bundles export` first")
-    folder = bundle_folder(bundle)
+    folder = bundle_folder(bundle, holding="configs/evaluate.json")
     question = Question(
         bundle=folder,
         data=tuple(one.resolve() for one in data),
@@ -75,15 +74,6 @@ def evaluate(
         print_json(answer(said.report))
     else:
         _print(said.report)
-
-
-def bundle_folder(name: str) -> Path:
-    """Return the folder of a bundle that is given by its folder or by its name; raises CommandError where there is none."""
-    shipped = Path(derm_pacs.__file__).resolve().parents[1] / "monai_bundles"
-    for folder in (Path(name), Path("monai_bundles") / name, shipped / name):
-        if (folder / "configs" / "evaluate.json").is_file():
-            return folder.resolve()
-    raise CommandError(ExitCode.NOT_FOUND, f"there is no bundle {name!r}", "name a folder with configs/evaluate.json, or one under monai_bundles")
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
 from derm_pacs.cli.refused import refused
@@ -21,7 +22,6 @@ class Dtype(StrEnum):
     INT8 = "int8"
 
 
-Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
 Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="FILE", help="best.pt of a training, or a safetensors file. Without one the weights stay, and golden answers and metadata are written anew.")]
 Held = Annotated[Dtype | None, typer.Option("--dtype", help="How the weights are held in the file: int8 is a quarter of float32, float16 a half. Otherwise as the description says.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a copy of the bundle there, and leave the bundle as it is. The folder must not exist yet.")]
@@ -38,11 +38,10 @@ def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None,
         derm-pacs bundles export clinical_melanoma_resnet50 --checkpoint best.pt --dtype int8 --out /srv/bundles/ours
     """
     with training_packages():
-        from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.shipping.export import ExportError
         from derm_training.shipping.export import export as run
-    with refused(ExportError, TrainingError, remedy="see docs/lead/training.md"):
-        made = run(find_bundle(bundle, Path.cwd()), checkpoint, code_triples(), dtype=dtype.value if dtype else None, out=out)
+    with refused(ExportError, remedy="see docs/lead/training.md"):
+        made = run(bundle_folder(bundle), checkpoint, code_triples(), dtype=dtype.value if dtype else None, out=out)
     if as_json:
         print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden})
         return

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say
 from derm_pacs.cli.refused import refused
@@ -20,7 +21,6 @@ class Kind(StrEnum):
     ENERGY = "energy"
 
 
-Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
 Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="Table of images with a split: train makes the space of features, val sets the limit.")]
 By = Annotated[Kind, typer.Option("--by", help="features: distance from the training images' features. energy: of the logits; no file, no second pass of the network.")]
 Share = Annotated[float, typer.Option("--share", min=0.0, max=0.5, help="Share of the validation images that may be refused by it.")]
@@ -42,11 +42,10 @@ def novelty(
     """
     with training_packages():
         from derm_training.gate.novelty import fit, write
-        from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.shipping.export import ExportError, write_record
         from derm_training.tables.manifest import read_table
-    with refused(ExportError, TrainingError, OSError, ValueError, remedy="see docs/lead/training.md"):
-        folder = find_bundle(bundle, Path.cwd())
+    with refused(ExportError, OSError, ValueError, remedy="see docs/lead/training.md"):
+        folder = bundle_folder(bundle)
         kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"
         fitted = fit(folder, read_table(data), kind=kind, share=share, most_images=images, seed=seed, told=say)
         write(folder, fitted)

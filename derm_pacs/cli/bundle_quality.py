@@ -7,6 +7,7 @@ import typer
 from rich.table import Table as Printed
 
 from derm_pacs.bundles.description import SERVING, NotDescribed, parse
+from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout
 from derm_pacs.cli.refused import refused
@@ -17,7 +18,6 @@ from derm_pacs.domain.findings import Refusal
 if TYPE_CHECKING:
     from derm_training.gate.quality_measured import Gate, GateMeasured, Passed, Picture
 
-Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
 Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="Table of images; those of split val are good, and some of them are damaged.")]
 Count = Annotated[int, typer.Option("--count", min=20, max=10_000, help="Pictures without skin, and as many damaged ones.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed by which they are drawn.")]
@@ -35,10 +35,9 @@ def quality(bundle: Bundle, *, data: Data, count: Count = 500, seed: Seed = 0, a
     """
     with training_packages():
         from derm_training.gate.quality_measured import measure_gate
-        from derm_training.learning.train import TrainingError, find_bundle
         from derm_training.tables.manifest import read_table
-    with refused(TrainingError, NotDescribed, OSError, ValueError, remedy="see docs/lead/training.md"):
-        folder = find_bundle(bundle, Path.cwd())
+    with refused(NotDescribed, OSError, ValueError, remedy="see docs/lead/training.md"):
+        folder = bundle_folder(bundle)
         measured = measure_gate(_gate(folder), read_table(data), count=count, seed=seed, told=say)
     if as_json:
         print_json(_plain(folder.name, measured))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
@@ -21,7 +22,6 @@ class Split(StrEnum):
     PAPER = "paper"
 
 
-Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle's folder, or its name in ./monai_bundles.")]
 Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (and mask, split, source, dataset, lesion_id); or a folder in ISIC's or HAM10000's own layout; or a folder of DICOM with a labels.csv.")]
 Pretrained = Annotated[str | None, typer.Option("--pretrained", metavar="NAME", help="Weights to start from: imagenet, or none. Otherwise what the bundle's train.json says.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
@@ -47,13 +47,13 @@ def train(
         derm-pacs bundles train monai_bundles/skin_lesion_deeplabv3plus --data MANIFEST.csv --pretrained imagenet --set batch=32
     """
     with training_packages():
-        from derm_training.learning.train import TrainingError, find_bundle
+        from derm_training.learning.train import TrainingError
         from derm_training.learning.train import train as run
     overrides: dict[str, Any] = dict(map(setting, settings))
     overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
     overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}
+    folder = bundle_folder(bundle, holding="configs/train.json")
     with refused(TrainingError, remedy="see docs/lead/training.md"):
-        folder = find_bundle(bundle, Path.cwd())
         made = run(folder, out or Path("training") / folder.name, overrides)
     if as_json:
         print_json(made)

@@ -28,16 +28,6 @@ class Trained:
     figures: Mapping[str, float]
 
 
-def find_bundle(name: str, folder: Path) -> Path:
-    """Return the bundle's folder: `name` itself, or monai_bundles/NAME below `folder`; raises TrainingError."""
-    for place in (Path(name), folder / "monai_bundles" / name):
-        if (place / "configs" / "train.json").is_file():
-            return place.resolve()
-    here = sorted(file.parents[1].name for file in (folder / "monai_bundles").glob("*/configs/train.json"))
-    known = f"bundles here: {', '.join(here)}" if here else "there is no folder monai_bundles here"
-    raise TrainingError(f"{name} is no bundle with a configs/train.json; name its folder ({known})")
-
-
 def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
     """Run the training of `bundle` with `settings` in the place of its own, into the folder `out`.
 

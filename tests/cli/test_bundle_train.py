@@ -16,7 +16,7 @@ BUNDLE = str(REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet")
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["no_such_bundle", "--data", "t.csv"], ExitCode.FAILED, "no_such_bundle is no bundle with a configs/train.json; name its folder"),
+        (["no_such_bundle", "--data", "t.csv"], ExitCode.NOT_FOUND, "there is no bundle 'no_such_bundle'; name a folder with configs/train.json, or one of these:"),
         ([BUNDLE, "--data", "no.csv"], ExitCode.FAILED, "no.csv does not exist; name a CSV with the columns path and label"),
         ([BUNDLE, "--data", "t.csv", "--set", "seed"], ExitCode.USAGE, "--set seed has no value; write --set KEY=VALUE"),
         ([BUNDLE, "--data", "t.csv", "--set", "sead=3"], ExitCode.FAILED, "has no setting sead; it has"),

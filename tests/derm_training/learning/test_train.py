@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from derm_training.learning.checkpoints import best_epoch
-from derm_training.learning.train import TrainingError, find_bundle, train
+from derm_training.learning.train import TrainingError, train
 from derm_training.tables.manifest import read_table
 from tests.conftest import REPOSITORY
 
@@ -173,13 +173,6 @@ def test_an_image_that_is_missing_is_named_before_anything_is_learnt(bundle: Pat
     broken.write_text(lines, encoding="utf-8")
     with pytest.raises(TrainingError, match=r"broken\.csv names .*absent\.png, which does not exist \(1 of 40"):
         train(bundle, tmp_path, settings(broken))
-
-
-def test_a_bundle_is_found_by_folder_or_by_name(tmp_path: Path) -> None:
-    shipped = REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet"
-    assert find_bundle("melanoma_nevus_alexnet", REPOSITORY) == find_bundle(str(shipped), tmp_path) == shipped
-    with pytest.raises(TrainingError, match="melanoma_nevus_alexnet"):
-        find_bundle("melanoma", REPOSITORY)
 
 
 def test_an_epoch_without_a_figure_is_never_the_best_unless_none_has_one() -> None:

@@ -181,8 +181,7 @@ def test_the_documented_command_runs_on_small_bundles(
         for output in served["outputs"]:
             output.update({"temperature": 1.0} if output["kind"] == "classification" else {"threshold": 0.0001})
         (folder / "configs/serving.json").write_text(json.dumps(served))
-        (folder / "configs/train.json").write_text("{}")
-    lines = ["path,mask,label,dataset"]
+        lines = ["path,mask,label,dataset"]
     for number in range(6):
         drawn(tmp_path, number, lesion=number % 2 == 0)
         label = ("bcc", "nevus")[number % 2]

@@ -140,7 +140,6 @@ def bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "monai_bundles" / "melanoma_nevus_alexnet"
     folder.mkdir(parents=True)
     describe(folder, **cast(dict[str, object], CLASSIFIER))
-    (folder / "configs/train.json").write_text("{}")
     return folder
 
 

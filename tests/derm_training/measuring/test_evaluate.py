@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from PIL import Image
 
 from derm_networks.served import open_bundle
 from derm_pacs.cli import main
-from derm_pacs.cli.bundle_evaluate import bundle_folder
-from derm_pacs.cli.exit_codes import CommandError
 from derm_training.measuring.class_figures import Judged, figures
 from derm_training.measuring.evaluate import Question, answer, evaluate, image_sets
 from derm_training.measuring.predictions import Classified, Drawn, predict
@@ -142,14 +139,6 @@ def test_what_cannot_be_measured_is_told_in_a_sentence(
     monkeypatch.chdir(tables)
     assert main.run(["bundles", "evaluate", str(CLASSIFIER), *options]) != 0
     assert words in capsys.readouterr().err
-
-
-def test_the_bundle_is_found_by_its_name_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert bundle_folder("melanoma_nevus_alexnet") == CLASSIFIER
-    assert bundle_folder(os.path.relpath(CLASSIFIER)) == CLASSIFIER
-    with pytest.raises(CommandError, match="no bundle 'alexnut'"):
-        bundle_folder("alexnut")
 
 
 def test_folders_are_searched_for_the_tables_that_the_bundle_names(tmp_path: Path) -> None:
