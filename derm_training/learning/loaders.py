@@ -17,6 +17,7 @@ from derm_training.tables.manifest import read_table, write_table
 from derm_training.tables.pictures import Bytes, kept_masks, kept_pictures
 from derm_training.tables.rows import Row, Table, counted
 from derm_training.tables.splits import by_lesion, leaks, paper
+from derm_training.tables.usable import all_there, why_unusable
 
 Split = Literal["lesion", "paper"]
 Batch = dict[str, Any]
@@ -192,22 +193,19 @@ def few(rows: Sequence[Row], count: int | None) -> list[Row]:
 def _kept_rows(
     table: Table, rows: Sequence[Row], wanted: Callable[[Row], bool], reason: str, without_datasets: Sequence[str]
 ) -> list[Row]:
-    names = {row.dataset for row in rows}
     kept: list[Row] = []
     left: Counter[str] = Counter(table.left_out)
-    for row in rows:
+    for row, unusable in zip(rows, why_unusable(rows), strict=True):
         if row.dataset in without_datasets:
             left[f"of the dataset {row.dataset}"] += 1
-        elif row.dataset.endswith("-full") and any(one != row.dataset and one.startswith(row.dataset.removesuffix("-full")) for one in names):
-            left["that repeat others at full size"] += 1
+        elif unusable:
+            left[unusable] += 1
         elif not wanted(row):
             left[reason] += 1
         else:
             kept.append(row)
     tell(counted(f"{table.path}: {len(kept)} images can be used", left))
-    absent = [row.image for row in kept if not row.image.is_file()]
-    if absent:
-        raise ValueError(f"{table.path} names {absent[0]}, which does not exist ({len(absent)} of {len(kept)} images are missing): paths are relative to the table's folder")
+    all_there(table.path, (row.image for row in kept))
     return kept
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from derm_training.tables.manifest import read_table
 from derm_training.tables.rows import Row
 from derm_training.tables.splits import leaks, paper
+from derm_training.tables.usable import all_there, why_unusable
 
 SPLITS = ("val", "test", "train", "paper", "all")
 
@@ -37,17 +38,17 @@ def select(table: Path, *, split: str, labels: Sequence[str], datasets: Sequence
         raise ValueError(f"there is no split {split!r}; it can be {', '.join(SPLITS)}")
     read = read_table(table)
     left_out: Counter[str] = Counter(read.left_out)
-    known = _known(read.rows, labels, left_out)
+    known = _known(_usable(read.rows, left_out) if split == "paper" else read.rows, labels, left_out)
     leak = ""
     if split == "paper":
-        known = list(paper(_without_repeats(known), seed=seed).rows)
+        known = list(paper(known, seed=seed).rows)
         leak = leaks(known).sentence()
     chosen = split or next((one for one in ("val", "test") if any(row.split == one for row in known)), "all")
     wanted = {"paper": "test"}.get(chosen, chosen)
     rows = [row for row in known if wanted in {"all", row.split} and (not datasets or row.dataset in datasets)]
     if not rows:
         raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}")
-    _all_there(table, rows)
+    all_there(table, (file for row in rows for file in (row.image, None if labels else row.mask)))
     measured = {row.group for row in rows} if split != "paper" else set()
     train = [row for row in known if row.split == "train" and chosen != "train" and row.group not in measured]
     # they teach the colour baseline only: who measures on images kept aside need not have those of training
@@ -67,18 +68,11 @@ def _known(rows: Sequence[Row], labels: Sequence[str], left_out: Counter[str]) -
     return known
 
 
-def _without_repeats(rows: Sequence[Row]) -> list[Row]:
-    """Leave out the sets that repeat another at full size (`-full`), as training does before it draws a paper's split."""
-    names = {row.dataset for row in rows}
-    repeated = {one for one in names if one.endswith("-full") and any(other != one and other.startswith(one.removesuffix("-full")) for other in names)}
-    return [row for row in rows if row.dataset not in repeated]
-
-
-def _all_there(table: Path, rows: Sequence[Row]) -> None:
-    files = [file for row in rows for file in (row.image, row.mask) if file is not None]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise ValueError(f"{table} names {missing[0]}, which does not exist ({len(missing)} of {len(files)} files are missing): paths are relative to the table's folder")
+def _usable(rows: Sequence[Row], left_out: Counter[str]) -> list[Row]:
+    """Return the rows that a training draws its split from."""
+    reasons = why_unusable(rows)
+    left_out.update(filter(None, reasons))
+    return [row for row, reason in zip(rows, reasons, strict=True) if not reason]
 
 
 def _wanted_words(labels: Sequence[str], datasets: Sequence[str]) -> str:

@@ -76,6 +76,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         select(file, split="", labels=LABELS)
 
 
+def test_a_classifier_needs_no_masks(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,mask", ["a.png,nevus,absent.png"])
+    assert len(select(file, split="", labels=LABELS).rows) == 1
+    with pytest.raises(ValueError, match=r"absent\.png, which does not exist \(1 of 2 files are missing\); paths are relative"):
+        select(file, split="", labels=())
+
+
 def test_nothing_to_measure_and_unknown_splits_are_refused_by_name(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label,dataset", ["a.png,bcc,X", "b.png,nevus,X"])
     with pytest.raises(ValueError, match="labels melanoma"):
