@@ -1,7 +1,6 @@
 """CSV files read line by line, with the number of each line for messages."""
 
 import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,23 +9,26 @@ from pathlib import Path
 class Lines:
     """The columns as named, and each record with its line number; a missing value is an empty string."""
 
+    file: Path
     columns: tuple[str, ...]
     records: tuple[tuple[int, dict[str, str]], ...]
 
+    def need(self, *columns: str) -> None:
+        """Raise ValueError naming those of `columns` that the file lacks."""
+        if missing := sorted(set(columns) - set(self.columns)):
+            raise ValueError(f"{self.file} lacks the columns {', '.join(missing)}; it has {', '.join(self.columns) or 'none'}")
 
-def read_lines(file: Path, needed: Iterable[str] = ()) -> Lines:
+
+def read_lines(file: Path) -> Lines:
     """Read a CSV with a header line.
 
-    Raises ValueError naming the file and what is wrong: columns of `needed` that are missing, a line with more values than
-    columns, bytes that are no UTF-8.
+    Raises ValueError naming the file and what is wrong: a line with more values than columns, bytes that are no UTF-8.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restval="")
             columns = tuple(name.strip() for name in reader.fieldnames or ())
             reader.fieldnames = columns
-            if missing := sorted(set(needed) - set(columns)):
-                raise ValueError(f"{file} lacks the columns {', '.join(missing)}; it has {', '.join(columns) or 'none'}")
             records = []
             for record in reader:
                 if None in record:
@@ -34,4 +36,4 @@ def read_lines(file: Path, needed: Iterable[str] = ()) -> Lines:
                 records.append((reader.line_num, {name: value.strip() for name, value in record.items()}))
     except UnicodeDecodeError as wrong:
         raise ValueError(f"{file} is no UTF-8 text; save it as CSV in UTF-8") from wrong
-    return Lines(columns=columns, records=tuple(records))
+    return Lines(file=file, columns=columns, records=tuple(records))

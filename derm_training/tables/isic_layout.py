@@ -117,9 +117,10 @@ def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 
 def _lesions(folder: Path) -> dict[str, str]:
     files = [file for file in sorted(folder.glob("*.csv")) if "groupings" in file.name.lower()]
-    return {
-        record["image"]: record["lesion_id"] for file in files for _, record in read_lines(file, ("image", "lesion_id")).records
-    }
+    groupings = [read_lines(file) for file in files]
+    for lines in groupings:
+        lines.need("image", "lesion_id")
+    return {record["image"]: record["lesion_id"] for lines in groupings for _, record in lines.records}
 
 
 def _split(name: str) -> str:

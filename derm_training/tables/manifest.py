@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from derm_training.tables.csv_lines import read_lines
+from derm_training.tables.csv_lines import Lines, read_lines
 from derm_training.tables.dicom_table import is_dicom, read_dicom_rgb, read_dicom_table
 from derm_training.tables.isic_layout import is_isic, read_isic
 from derm_training.tables.rows import Row, Table
@@ -34,9 +34,10 @@ def read_table(path: Path) -> Table:
         return read_dicom_table(path / "labels.csv")
     if not path.is_file():
         raise ValueError(f"{path} does not exist; name a CSV with the columns path and label, or a folder in ISIC's layout or of DICOM")
-    columns = [name.lower() for name in read_lines(path).columns]
+    lines = read_lines(path)
+    columns = [name.lower() for name in lines.columns]
     if "path" in columns:
-        return _read_csv(path)
+        return _read_csv(lines)
     if is_isic(path):
         return read_isic(path)
     if "sopinstanceuid" in columns:
@@ -95,34 +96,36 @@ def _rows(table: Path | Table) -> Sequence[Row]:
     return table.rows if isinstance(table, Table) else read_table(table).rows
 
 
-def _read_csv(path: Path) -> Table:
-    left_out: Counter[str] = Counter()
+def _read_csv(lines: Lines) -> Table:
+    lines.need("path", *(() if "mask" in lines.columns else ("label",)))
     rows: list[Row] = []
-    folder = path.parent
-    needed = ("path",) if "mask" in read_lines(path).columns else ("path", "label")
-    for line, record in read_lines(path, needed).records:
-        if not record["path"]:
-            raise ValueError(f"{path} line {line}: the column path is empty; name an image or take the line out")
-        label, split = record.get("label", ""), record.get("split", "").lower()
-        if split not in {"", "train", "val", "test"}:
-            raise ValueError(f"{path} line {line}: split is {split!r}; write train, val or test, or leave it empty")
-        mask, skin = (folder / record[name] if record.get(name) else None for name in ("mask", "skin"))
-        rows.append(
-            Row(
-                image=folder / record["path"],
-                mask=mask,
-                skin=skin,
-                label=label,
-                split=split,
-                dataset=record.get("dataset", ""),
-                source=record.get("source", ""),
-                group=record.get("lesion_id") or record["path"],
-            )
-        )
-        if not label and mask is None:
-            rows.pop()
+    left_out: Counter[str] = Counter()
+    for line, record in lines.records:
+        row = _row(lines.file, line, record)
+        if row.label or row.mask:
+            rows.append(row)
+        else:
             left_out["without label and mask"] += 1
-    return Table(path=path, rows=_split_or_none(rows, left_out), left_out=dict(left_out))
+    return Table(path=lines.file, rows=_split_or_none(rows, left_out), left_out=dict(left_out))
+
+
+def _row(file: Path, line: int, record: dict[str, str]) -> Row:
+    if not record["path"]:
+        raise ValueError(f"{file} line {line}: the column path is empty; name an image or take the line out")
+    split = record.get("split", "").lower()
+    if split not in {"", "train", "val", "test"}:
+        raise ValueError(f"{file} line {line}: split is {split!r}; write train, val or test, or leave it empty")
+    mask, skin = (file.parent / record[name] if record.get(name) else None for name in ("mask", "skin"))
+    return Row(
+        image=file.parent / record["path"],
+        mask=mask,
+        skin=skin,
+        label=record.get("label", ""),
+        split=split,
+        dataset=record.get("dataset", ""),
+        source=record.get("source", ""),
+        group=record.get("lesion_id") or record["path"],
+    )
 
 
 def _split_or_none(rows: list[Row], left_out: Counter[str]) -> tuple[Row, ...]:
