@@ -106,7 +106,7 @@ def _read_csv(lines: Lines) -> Table:
             rows.append(row)
         else:
             left_out["without label and mask"] += 1
-    return Table(path=lines.file, rows=_split_or_none(rows, left_out), left_out=dict(left_out))
+    return Table(path=lines.file, rows=tuple(rows), left_out=dict(left_out))
 
 
 def _row(file: Path, line: int, record: dict[str, str]) -> Row:
@@ -126,11 +126,3 @@ def _row(file: Path, line: int, record: dict[str, str]) -> Row:
         source=record.get("source", ""),
         group=record.get("lesion_id") or record["path"],
     )
-
-
-def _split_or_none(rows: list[Row], left_out: Counter[str]) -> tuple[Row, ...]:
-    """Where some rows have a split, those without have no side and are left out; where none has, all stay."""
-    if not any(row.split for row in rows):
-        return tuple(rows)
-    left_out["without a split among rows that have one"] += sum(not row.split for row in rows)
-    return tuple(row for row in rows if row.split)

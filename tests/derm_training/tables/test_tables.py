@@ -79,10 +79,10 @@ def test_path_and_label_are_enough_and_rows_that_say_nothing_are_counted(tmp_pat
     assert made.sentence().endswith("1 images; left out: 1 without label and mask")
 
 
-def test_rows_without_a_split_among_rows_that_have_one_are_left_out(tmp_path: Path) -> None:
+def test_a_row_without_a_split_among_rows_that_have_one_is_read(tmp_path: Path) -> None:
     made = read_table(csv(tmp_path, "path,label,split\na.jpg,nevus,train\nb.jpg,nevus,\n"))
-    assert [row.image.name for row in made.rows] == ["a.jpg"]
-    assert made.left_out == {"without a split among rows that have one": 1}
+    assert [row.split for row in made.rows] == ["train", ""]
+    assert made.left_out == {}
 
 
 def test_a_written_table_reads_back_from_anywhere(tmp_path: Path) -> None:
