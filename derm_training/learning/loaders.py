@@ -15,7 +15,7 @@ from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Balance, Batches, drawing, rarer_more_often
 from derm_training.tables.manifest import read_table, write_table
 from derm_training.tables.pictures import Bytes, kept_masks, kept_pictures
-from derm_training.tables.rows import Row, Table, counted
+from derm_training.tables.rows import Row, Table, counted, spelled
 from derm_training.tables.splits import by_lesion, leaks, paper
 from derm_training.tables.usable import all_there, why_unusable
 
@@ -80,7 +80,7 @@ class ClassifiedImages:
         known = numbers | others
         names = same_as or {}
         table = read_table(Path(data))
-        rows = [replace(row, label=names.get(row.label, row.label)) for row in table.rows]
+        rows = [replace(row, label=names.get(row.label, row.label)) for row in spelled(table.rows, [*known, *names])]
         rows = _kept_rows(table, rows, lambda row: row.label in known, "of another label", without_datasets)
         _needed(rows, classes, table)
         main = [row for row in rows if row.label in numbers]
@@ -149,7 +149,7 @@ def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path) -> tup
     """Return the rows to learn from and those to judge by, and say how the split was made and what leaks by it.
 
     `lesion` takes the table's own split where it has one, otherwise makes one with whole lesions; `paper` ignores both and
-    draws by image. Raises ValueError if nothing is left on one side.
+    draws by image. Raises ValueError if nothing is left on one side; rows of val or test alone are no images to learn from.
     """
     if split == "paper":
         made = paper(rows, seed=seed)
@@ -157,11 +157,16 @@ def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path) -> tup
         tell(f"split of the paper, at random by image: {made.per_class_train} of each class to train, {made.per_class_test} to test (the paper: 900 and 100)")
     elif split != "lesion":
         raise ValueError(f"split is {split!r}; it can be lesion or paper")
-    elif {"train", "val"} <= {row.split for row in rows}:
+    elif {"train", "val"} <= (given := {row.split for row in rows}):
         parts = rows
-    elif "train" in {row.split for row in rows}:
+    elif "train" in given:
         parts = by_lesion([row for row in rows if row.split == "train"], seed=seed)
         tell(f"{where} has no row of split val: whole lesions of split train judge")
+    elif given - {""}:
+        raise ValueError(
+            f"{where} has no image to learn from: the column split says {' or '.join(sorted(given - {''}))} in all {len(rows)} rows that can be used; "
+            "write train there for the images to learn from, or leave the column empty for a split by lesion"
+        )
     else:
         parts = by_lesion(rows, seed=seed)
         tell(f"{where} gives no split: made by lesion from seed {seed}")

@@ -1,7 +1,7 @@
 """One image of a table of training images, and the table: what was read and what was left out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -44,6 +44,12 @@ def counted(beginning: str, left_out: dict[str, int]) -> str:
     """Return the sentence with the left out entries appended, the most frequent reason first."""
     parts = [f"{count} {reason}" for reason, count in sorted(left_out.items(), key=lambda one: -one[1]) if count]
     return f"{beginning}; left out: {', '.join(parts)}" if parts else beginning
+
+
+def spelled(rows: Iterable[Row], labels: Iterable[str]) -> list[Row]:
+    """Return the rows, a label that differs from one of `labels` by capitals alone written as that one."""
+    known = {label.casefold(): label for label in labels}
+    return [replace(row, label=known.get(row.label.casefold(), row.label)) for row in rows]
 
 
 def by_group(rows: Iterable[Row]) -> dict[str, list[Row]]:

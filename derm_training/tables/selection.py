@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from derm_training.tables.manifest import read_table
-from derm_training.tables.rows import Row
+from derm_training.tables.rows import Row, spelled
 from derm_training.tables.splits import leaks, paper
 from derm_training.tables.usable import all_there, why_unusable
 
@@ -63,7 +63,7 @@ def _known(rows: Sequence[Row], labels: Sequence[str], left_out: Counter[str]) -
         known = [row for row in rows if row.mask is not None]
         left_out["without a mask"] += len(rows) - len(known)
     else:
-        known = [row for row in rows if row.label in labels]
+        known = [row for row in spelled(rows, labels) if row.label in labels]
         left_out["of another diagnosis"] += len(rows) - len(known)
     return known
 

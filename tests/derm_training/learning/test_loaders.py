@@ -90,9 +90,31 @@ def test_a_split_is_made_where_the_table_has_none_and_told(tmp_path: Path, capfd
     assert "t.csv gives no split: made by lesion from seed 1" in told(capfd)
 
 
-def test_one_side_alone_is_refused(tmp_path: Path) -> None:
+def test_too_few_for_two_sides_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="both sides need some"):
-        classified(images(tmp_path, ["10.png,nevus,,,val,a,D", "11.png,melanoma,,,val,a,D"]), tmp_path / "out")
+        classified(images(tmp_path, ["10.png,nevus,,,,a,D", "11.png,melanoma,,,,a,D"]), tmp_path / "out")
+
+
+@pytest.mark.parametrize("splits", [("test",), ("val",), ("test", "val")])
+def test_nothing_is_learnt_from_images_that_the_table_keeps_aside(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n // 2 % 2 else 'nevus'},,,{splits[n % len(splits)]},a,D" for n in range(10, 60)]
+    said = rf"t\.csv has no image to learn from: the column split says {' or '.join(splits)} in all 50 rows .*; write train there"
+    with pytest.raises(ValueError, match=said):
+        classified(images(tmp_path, lines), tmp_path / "out")
+
+
+def test_a_row_without_a_split_among_rows_that_have_one_is_on_no_side_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    classified(images(tmp_path, [*TABLE, "21.png,nevus,,,,a,D", "22.png,bcc,,,,a,D"]), tmp_path / "out", other_classes={"bcc": 2}, other_batch=1)
+    assert "2 without a split among rows that have one" in told(capfd)
+    assert not {"21", "22"} & {row.image.stem for row in read_table(tmp_path / "out" / "table.csv").rows}
+
+
+def test_a_label_is_known_however_it_is_capitalised(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = ["10.png,Nevus,,,train,a,D", "11.png, MELANOMA ,,,train,a,D", "12.png,NV,,,val,a,D", "13.png,melanoma,,,val,a,D", "14.png,Bcc,,,train,a,D"]
+    classified(images(tmp_path, lines), tmp_path / "out", same_as={"nv": "nevus"})
+    said = told(capfd)
+    assert "4 images can be used; left out: 1 of another label" in said
+    assert "judged on 1 melanoma, 1 nevus" in said
 
 
 def test_a_trial_takes_labels_in_turn(tmp_path: Path) -> None:

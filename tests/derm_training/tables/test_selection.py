@@ -37,6 +37,20 @@ def test_what_the_table_keeps_aside_is_measured_unless_asked_otherwise(tmp_path:
     assert found == {"": ["b.png"], "test": ["c.png"], "train": ["a.png"], "all": ["a.png", "b.png", "c.png"]}
 
 
+def test_all_takes_rows_without_a_split_among_rows_that_have_one(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,split", ["a.png,nevus,train", "b.png,melanoma,", "c.png,nevus,val"])
+    assert [row.image.name for row in select(file, split="all", labels=LABELS).rows] == ["a.png", "b.png", "c.png"]
+    assert [row.image.name for row in select(file, split="", labels=LABELS).rows] == ["c.png"]
+
+
+def test_a_label_is_known_however_it_is_capitalised(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label", ["a.png,Nevus", "b.png, MELANOMA ", "c.png,BCC", "d.png,nevus"])
+    chosen = select(file, split="", labels=LABELS)
+    assert [row.label for row in chosen.rows] == ["nevus", "melanoma", "nevus"]
+    assert chosen.left_out == {"of another diagnosis": 1}
+    assert [row.label for row in select(file, split="", labels=("Bcc",)).rows] == ["Bcc"], "as the bundle writes it"
+
+
 def test_the_baseline_learns_from_no_lesion_that_is_measured(tmp_path: Path) -> None:
     file = table(
         tmp_path, "path,label,split,lesion_id", ["a.png,nevus,train,1", "b.png,melanoma,train,2", "c.png,nevus,val,1"]
@@ -96,6 +110,13 @@ def test_nothing_to_measure_and_unknown_splits_are_refused_by_name(tmp_path: Pat
 def test_drawn_images_are_told_by_their_data_set(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label,dataset", ["a.png,nevus,synthetic mosaics", "b.png,nevus,HAM10000"])
     assert [synthetic(row) for row in select(file, split="", labels=LABELS).rows] == [True, False]
+
+
+def test_the_papers_split_takes_no_row_that_a_training_leaves_out(tmp_path: Path) -> None:
+    lines = [f"{label}{n}.png,{label},{'train' if n else ''},set" for label in LABELS for n in range(20)]
+    chosen = select(table(tmp_path, "path,label,split,dataset", lines), split="paper", labels=LABELS)
+    assert chosen.left_out == {"without a split among rows that have one": 2}
+    assert len(chosen.rows) + len(chosen.train) == 38
 
 
 def test_the_papers_split_is_the_one_that_training_draws(tmp_path: Path) -> None:
