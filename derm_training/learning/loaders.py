@@ -81,8 +81,8 @@ class ClassifiedImages:
         names = same_as or {}
         table = read_table(Path(data))
         rows = [replace(row, label=names.get(row.label, row.label)) for row in spelled(table.rows, [*known, *names])]
-        rows = _kept_rows(table, rows, lambda row: row.label in known, "of another label", without_datasets)
-        _needed(rows, classes, table)
+        rows = kept_rows(table, rows, lambda row: row.label in known, "of another label", without_datasets)
+        needed(rows, classes, table)
         main = [row for row in rows if row.label in numbers]
         sides = divided(main, split=split, seed=seed, where=table.path)
         train, val = (few(side, pictures) for side in sides)
@@ -131,7 +131,7 @@ class MaskedImages:
         if unknown := sorted(set(maps) - set(_MASKS)):
             raise ValueError(f"maps names {', '.join(unknown)}; a map can be {' or '.join(_MASKS)}")
         table = read_table(Path(data))
-        rows = _kept_rows(table, table.rows, lambda row: any(_MASKS[one](row) for one in maps), "without a mask", without_datasets)
+        rows = kept_rows(table, table.rows, lambda row: any(_MASKS[one](row) for one in maps), "without a mask", without_datasets)
         if not rows:
             raise ValueError(f"{table.path} has no image with a mask: name one in the column mask")
         sides = divided(rows, split=split, seed=seed, where=table.path)
@@ -195,9 +195,13 @@ def few(rows: Sequence[Row], count: int | None) -> list[Row]:
     return [row for _, row in sorted(keyed, key=lambda one: one[0])[:count]]
 
 
-def _kept_rows(
-    table: Table, rows: Sequence[Row], wanted: Callable[[Row], bool], reason: str, without_datasets: Sequence[str]
+def kept_rows(
+    table: Table, rows: Sequence[Row], wanted: Callable[[Row], bool], reason: str, without_datasets: Sequence[str] = ()
 ) -> list[Row]:
+    """Return the rows that a training can use and wants, and tell how many are left out for which reason.
+
+    Raises ValueError naming an image that is not there.
+    """
     kept: list[Row] = []
     left: Counter[str] = Counter(table.left_out)
     for row, unusable in zip(rows, why_unusable(rows), strict=True):
@@ -214,7 +218,8 @@ def _kept_rows(
     return kept
 
 
-def _needed(rows: Sequence[Row], classes: Sequence[str], table: Table) -> None:
+def needed(rows: Sequence[Row], classes: Sequence[str], table: Table) -> None:
+    """Raise ValueError naming the classes of which no row is."""
     if absent := [label for label in classes if label not in {row.label for row in rows}]:
         raise ValueError(f"{table.path} has no image labelled {', '.join(absent)} (column label); the network tells apart {', '.join(classes)}")
 

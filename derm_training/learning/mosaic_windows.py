@@ -16,12 +16,13 @@ from torch.utils.data import DataLoader, Dataset
 from derm_networks.transforms import ResizeAntialiased
 from derm_networks.windows import filled_windows
 from derm_training.learning.augmentation import ViewSettings, random_views
-from derm_training.learning.loaders import Batch, Pictures, Split, divided, few
+from derm_training.learning.loaders import Batch, Pictures, Split, divided, few, kept_rows, needed
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Batches, drawing
-from derm_training.tables.manifest import read_rgb, read_table, write_table
+from derm_training.tables.manifest import is_grey, read_rgb, read_table, write_table
 from derm_training.tables.pictures import Bytes
-from derm_training.tables.rows import Row
+from derm_training.tables.rows import Row, spelled
+from derm_training.tables.usable import COLOURED
 
 
 class WholeMosaics(Dataset[Batch]):
@@ -45,7 +46,7 @@ class MosaicWindows:
 
     Windows of `side` pixels of the mosaic, overlapping by `overlap` and at most to `max_empty` empty, are kept at `pixels` x `pixels`,
     somewhat more than the network reads, so that random views have something to cut; `most` of a mosaic, drawn by `seed`. An epoch draws as many windows as there
-    are, equally many of each class. `pictures` takes only so many mosaics of each side, for a trial. The mosaics are written to
+    are, equally many of each class. Rows of other labels and pictures in colour are counted and left out. `pictures` takes only so many mosaics of each side, for a trial. The mosaics are written to
     `folder`/table.csv with the split in force.
     """
 
@@ -66,9 +67,11 @@ class MosaicWindows:
         pictures: int | None = None,
     ) -> None:
         table = read_table(Path(data))
-        rows = [row for row in table.rows if row.label in classes]
-        if absent := [label for label in classes if label not in {row.label for row in rows}]:
-            raise ValueError(f"{table.path} has no mosaic labelled {', '.join(absent)} (column label)")
+        known = kept_rows(table, spelled(table.rows, classes), lambda row: row.label in classes, "of another label")
+        rows = [row for row in known if is_grey(row.image)]
+        if coloured := len(known) - len(rows):
+            tell(f"left out: {coloured} {COLOURED}")
+        needed(rows, classes, table)
         sides = divided(rows, split=split, seed=seed, where=table.path)
         train, val = (few(one, pictures) for one in sides)
         write_table(Path(folder) / "table.csv", [*train, *val])
@@ -124,7 +127,7 @@ def keep_mosaics(
 
 
 def read_grey(file: Path) -> Bytes:
-    """Return (height, width) uint8 of a picture; of one in colour, its first channel."""
+    """Return (height, width) uint8 of a grey picture."""
     return np.ascontiguousarray(read_rgb(file)[..., 0])
 
 

@@ -18,7 +18,7 @@ from derm_training.tables.dicom_table import is_dicom, read_dicom_rgb, read_dico
 from derm_training.tables.isic_layout import is_isic, read_isic
 from derm_training.tables.rows import Row, Table
 
-__all__ = ["Row", "Table", "labelled_rows", "masked_rows", "read_manifest", "read_mask", "read_rgb", "read_table", "write_table"]
+__all__ = ["Row", "Table", "is_grey", "labelled_rows", "masked_rows", "read_manifest", "read_mask", "read_rgb", "read_table", "write_table"]
 
 _COLUMNS = ("path", "label", "mask", "skin", "split", "source", "dataset", "lesion_id")
 
@@ -83,6 +83,12 @@ def read_rgb(file: Path) -> NDArray[np.uint8]:
         raise ValueError(f"{file} is no image that can be read: PNG, JPEG or DICOM is wanted") from unknown
     except OSError as broken:
         raise ValueError(f"{file} cannot be read whole ({broken}): copy it anew, or take its line out") from broken
+
+
+def is_grey(file: Path) -> bool:
+    """Return whether a picture is grey: coded as such, or in colour with channels that are equal everywhere."""
+    picture = read_rgb(file)
+    return bool((picture == picture[..., :1]).all())
 
 
 def read_mask(file: Path) -> NDArray[np.uint8]:

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from derm_training.tables.manifest import read_table
+from derm_training.tables.manifest import is_grey, read_table
 from derm_training.tables.rows import Row, spelled
 from derm_training.tables.splits import leaks, paper
-from derm_training.tables.usable import all_there, why_unusable
+from derm_training.tables.usable import COLOURED, all_there, why_unusable
 
+Colour = Literal["RGB", "GREY"]
 SPLITS = ("val", "test", "train", "paper", "all")
 
 
@@ -27,12 +29,15 @@ class Selection:
     """What leaks by the paper's own split, in a sentence."""
 
 
-def select(table: Path, *, split: str, labels: Sequence[str], datasets: Sequence[str] = (), seed: int = 0) -> Selection:
+def select(
+    table: Path, *, split: str, labels: Sequence[str], datasets: Sequence[str] = (), seed: int = 0, colour: Colour = "RGB"
+) -> Selection:
     """Choose from `table`: rows of `labels`, or with no labels every row with a mask.
 
     `split` is that of the rows; `all` takes every row, `paper` repeats a paper's own split by image, and the empty text takes what
-    the table keeps aside: val, else test, else everything. `datasets` leaves only these. Raises ValueError where nothing is left,
-    or for another split.
+    the table keeps aside: val, else test, else everything. `datasets` leaves only these. With `colour` GREY pictures in colour are
+    counted and left out, which the service refuses for a bundle that reads grey. Raises ValueError where nothing is left, or for
+    another split.
     """
     if split and split not in SPLITS:
         raise ValueError(f"there is no split {split!r}; it can be {', '.join(SPLITS)}")
@@ -55,6 +60,12 @@ def select(table: Path, *, split: str, labels: Sequence[str], datasets: Sequence
     if absent := sum(not row.image.is_file() for row in train):
         left_out["to train the baseline that are not there"] += absent
         train = [row for row in train if row.image.is_file()]
+    if colour == "GREY":
+        grey = [row for row in rows if is_grey(row.image)]
+        left_out[COLOURED] += len(rows) - len(grey)
+        if not grey:
+            raise ValueError(f"{table} has no image to measure: all {len(rows)} are {COLOURED}; convert them to grey, or take another bundle")
+        rows, train = grey, [row for row in train if is_grey(row.image)]
     return Selection(rows=tuple(rows), train=tuple(train), split=chosen, left_out=dict(+left_out), leak=leak)
 
 

@@ -7,6 +7,7 @@ from derm_training.tables.rows import Row
 
 REPEATED = "that repeat others at full size"
 SIDELESS = "without a split among rows that have one"
+COLOURED = "in colour, where the bundle reads grey"
 """Why rows are left out, as counts of them say it."""
 
 

@@ -48,6 +48,18 @@ def test_empty_windows_are_left_out_and_the_others_bear_their_mosaics_label(tabl
         assert batch["image"][:, 0, 12, 12].tolist() == [60 * (label + 1) for label in batch["label"].tolist()]
 
 
+def test_pictures_in_colour_teach_and_judge_nothing(table: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name, colour in (("pink", (200, 120, 120)), ("even", (120, 120, 120))):
+        Image.new("RGB", (128, 96), colour).save(table.parent / f"{name}.png")
+    with table.open("a", encoding="utf-8") as stream:
+        stream.write("pink.png,nevus,train,real,s,L1\neven.png,Nevus,train,real,s,L2\npink.png,acne,train,real,s,L3\n")
+    mosaics(table)
+    said = capfd.readouterr().err
+    assert "left out: 1 of another label" in said
+    assert "left out: 1 in colour, where the bundle reads grey" in said
+    assert "of 4 mosaics" in said, "grey that is coded as colour is grey"
+
+
 def test_no_more_windows_of_a_mosaic_are_kept_than_asked(table: Path) -> None:
     assert mosaics(table, most=4).batches.count == 12
 
@@ -72,7 +84,7 @@ def test_random_views_stay_grey_and_are_the_same_by_seed(table: Path) -> None:
 
 def test_a_table_that_lacks_a_class_is_refused_by_name(table: Path) -> None:
     table.write_text("\n".join(line for line in table.read_text().splitlines() if "bcc" not in line) + "\n")
-    with pytest.raises(ValueError, match="no mosaic labelled bcc"):
+    with pytest.raises(ValueError, match="no image labelled bcc"):
         mosaics(table)
 
 

@@ -90,6 +90,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         select(file, split="", labels=LABELS)
 
 
+def test_where_a_bundle_reads_grey_pictures_in_colour_are_counted_and_left_out(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,split", ["a.png,nevus,val", "b.png,melanoma,val", "c.png,nevus,train"])
+    for name in "bc":
+        Image.new("RGB", (30, 20), (200, 120, 110)).save(tmp_path / f"{name}.png")
+    chosen = select(file, split="", labels=LABELS, colour="GREY")
+    assert [row.image.name for row in chosen.rows] == ["a.png"], "three equal channels are grey"
+    assert (chosen.train, chosen.left_out) == ((), {"in colour, where the bundle reads grey": 1})
+    with pytest.raises(ValueError, match="all 1 are in colour, where the bundle reads grey"):
+        select(file, split="train", labels=LABELS, colour="GREY")
+
+
 def test_a_classifier_needs_no_masks(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label,mask", ["a.png,nevus,absent.png"])
     assert len(select(file, split="", labels=LABELS).rows) == 1
