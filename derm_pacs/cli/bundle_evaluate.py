@@ -1,5 +1,6 @@
 """`derm-pacs bundles evaluate`: measure a bundle on images of one's own, and write what its card says."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +47,7 @@ def evaluate(
         from derm_training.measuring.evaluate import Question, answer
         from derm_training.measuring.evaluate import evaluate as measure
         from derm_training.reporting.card import write_figures
-        from derm_training.reporting.report import write_report
+        from derm_training.reporting.report import figure, write_report
         from derm_training.shipping.export import write_record
     if device not in {"auto", "cpu", "cuda"}:
         raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
@@ -73,27 +74,20 @@ def evaluate(
     if as_json:
         print_json(answer(said.report))
     else:
-        _print(said.report)
+        _print(said.report, figure)
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], figure: Callable[[dict[str, Any], str], str]) -> None:
     out = stdout()
     for task in report["tasks"]:
         columns = [name for name in _COLUMNS[task["kind"]] if name in task["overall"]]
         out.print(f"{'SYNTHETIC: ' if task['synthetic'] else ''}{report['bundle']['title']} on {task['title'] or task['table']}, split {task['split']}")
         shown = table("images", "n", *(name.replace("_", " ") for name in columns))
         for name, part in {"all": task["overall"], **task["per_dataset"], **{f"source {one}": figures for one, figures in task["per_source"].items()}}.items():
-            shown.add_row(name, str(part["n"]), *(_figure(part, column) for column in columns))
+            shown.add_row(name, str(part["n"]), *(figure(part, column) for column in columns))
         out.print(shown)
         for reason, count in task["left_out"].items():
             out.print(f"left out: {count} images {reason}")
         for sentence in task["statement"]:
             out.print(sentence)
     out.print(report["research_use"])
-
-
-def _figure(part: dict[str, Any], name: str) -> str:
-    low, high = part[f"{name}_ci"]
-    if part[name] is None:
-        return "not defined"
-    return f"{part[name]:.3f} ({low:.3f} to {high:.3f})" if low is not None else f"{part[name]:.3f}"

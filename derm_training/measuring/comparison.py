@@ -197,7 +197,7 @@ def lines(found: Comparison) -> list[tuple[str, ...]]:
             f"{one.minutes:.1f}",
             str(one.figures["auc"].n),
             *(str(one.figures[name]) for name in FIGURES),
-            "" if one.difference is None else f"{one.difference.value:+.3f} ({one.difference.low:+.3f} to {one.difference.high:+.3f})",
+            "" if one.difference is None else one.difference.signed(),
         )
         for one in found.networks
     ]

@@ -201,7 +201,7 @@ def lines(found: Experiment) -> list[tuple[str, ...]]:
     for title, figures in (("", found.each), ("paired: ", found.paired)):
         rows += [(f"{title}{WAYS[way]}", str(mine["accuracy"].n), *(str(mine[name]) for name in FIGURES)) for way, mine in figures.items()]
     for name, mine in found.differences.items():
-        shown = (f"{mine[one].value:+.3f} ({mine[one].low:+.3f} to {mine[one].high:+.3f})" for one in FIGURES)
+        shown = (mine[one].signed() for one in FIGURES)
         rows.append((f"difference {name}", str(mine["accuracy"].n), *shown))
     return rows
 

@@ -27,11 +27,14 @@ def _drawn_by_program(task: Plain) -> list[str]:
 
 def _size(task: Plain) -> str:
     key, words = _main(task)
-    count = f"{task['n']} images of {task['lesions']} lesions" if task["lesions"] < task["n"] else f"{task['n']} images"
+    lesions = "1 lesion" if task["lesions"] == 1 else f"{task['lesions']} lesions"
+    count = f"{task['n']} images of {lesions}" if task["lesions"] < task["n"] else f"{task['n']} image{'s' if task['n'] > 1 else ''}"
     overall = task["overall"]
     if overall[key] is None:
         return f"{count} of one class only: no {words} can be given, and a share of right calls alone says little."
     low, high = overall[f"{key}_ci"]
+    if low is None:
+        return f"{count}: no interval can be given for the {words}, since nothing shows by how much one lesion differs from another."
     spread = f"With {count} the {words} is known to lie between {low:.2f} and {high:.2f} (95 %)"
     if high - low > 0.15:
         return f"{spread}: too wide to rank this network against another."
@@ -46,6 +49,8 @@ def _beside_simple_means(task: Plain) -> list[str]:
         return [] if task["kind"] == "segmentation" else ["No baseline stands beside the figures: the table has no training images of each class."]
     sources = {name: part for name, part in task["per_source"].items() if part.get(key) is not None}
     shown = [name for name, part in sources.items() if part[f"{key}_ci"][0] is not None and part[f"{key}_ci"][0] > 0]
+    if overall[f"{key}_ci"][0] is None:
+        return []
     if overall[f"{key}_ci"][0] <= 0:
         verdict = f"That the network is better than {simple} is not shown (difference {_signed(overall, key)})."
     else:

@@ -29,7 +29,11 @@ class Figure:
     n: int
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return with_interval(self.value, self.low, self.high)
+
+    def signed(self) -> str:
+        """Return a difference with its interval, signs written out."""
+        return with_interval(self.value, self.low, self.high, sign="+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,14 @@ class Roc:
     false_positive: Values
     true_positive: Values
     thresholds: Values
+
+
+def with_interval(value: float, low: float, high: float, why_none: str = "no interval", *, sign: str = "") -> str:
+    """Return a figure in words: `not defined` where it is no number, and `why_none` in the interval's place where that is none."""
+    if not math.isfinite(value):
+        return "not defined"
+    said = f"{low:{sign}.3f} to {high:{sign}.3f}" if math.isfinite(low) and math.isfinite(high) else why_none
+    return f"{value:{sign}.3f} ({said})"
 
 
 def area_under_curve(truth: ArrayLike, scores: ArrayLike) -> float:
@@ -125,8 +137,13 @@ def group_members(groups: Sequence[str]) -> list[Indices]:
 
 
 def resamples(groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> list[Indices]:
-    """Return `draws` samples of the images, each of as many groups as there are, drawn with replacement and whole."""
+    """Return `draws` samples of the images, each of as many groups as there are, drawn with replacement and whole.
+
+    None of one group alone: drawn again and again it gives an interval of no width, which says nothing of other lesions.
+    """
     members = group_members(groups)
+    if len(members) < 2:
+        return []
     random = np.random.default_rng(seed)
     return [
         np.concatenate([members[i] for i in random.integers(0, len(members), len(members))]) for _ in range(draws)
@@ -136,7 +153,8 @@ def resamples(groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> li
 def bootstrap(groups: Sequence[str], statistic: Statistic, *, draws: int = DRAWS, seed: int = 0) -> Figure:
     """Return `statistic` of all images and its 95 % interval over resampled groups.
 
-    `statistic` takes the indices of the images; draws in which it is NaN (a class absent) are left out.
+    `statistic` takes the indices of the images; draws in which it is NaN (a class absent) are left out. Of one group alone
+    the interval is NaN.
     """
     if not len(groups):
         return Figure(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
@@ -144,7 +162,7 @@ def bootstrap(groups: Sequence[str], statistic: Statistic, *, draws: int = DRAWS
 
 
 def summary(statistic: Statistic, images: Indices, samples: Sequence[Indices]) -> Figure:
-    """Return `statistic` of `images` with the 2.5 and 97.5 percentiles of it over `samples`."""
+    """Return `statistic` of `images` with the 2.5 and 97.5 percentiles of it over `samples`, NaN where it has none."""
     values = np.array([statistic(sample) for sample in samples])
     kept = values[np.isfinite(values)]
     low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (float("nan"), float("nan"))
@@ -168,7 +186,10 @@ def widened(figure: Figure, lesions: int) -> Figure:
 
 
 def roc_band(truth: Truth, scores: Values, samples: Sequence[Indices], grid: Values) -> tuple[Values, Values]:
-    """Return the 2.5 and 97.5 percentiles of the sensitivity at each share of false alarms in `grid`, over `samples`."""
+    """Return the 2.5 and 97.5 percentiles of the sensitivity at each share of false alarms in `grid`, over `samples`.
+
+    NaN where no sample holds both classes.
+    """
     found = []
     for sample in samples:
         if truth[sample].all() or not truth[sample].any():
@@ -176,6 +197,8 @@ def roc_band(truth: Truth, scores: Values, samples: Sequence[Indices], grid: Val
         curve = roc(truth[sample], scores[sample])
         # the highest sensitivity that costs no more false alarms than allowed
         found.append(curve.true_positive[np.searchsorted(curve.false_positive, grid, side="right") - 1])
+    if not found:
+        return np.full_like(grid, np.nan), np.full_like(grid, np.nan)
     low, high = np.percentile(np.stack(found), [2.5, 97.5], axis=0)
     return low, high
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 
 from derm_training.readers.class_readers import ClassComparison, ClassPoint, ClassStudy
 from derm_training.readers.dichotomous import Spread
-from derm_training.readers.readers_report import finite, named, signed, spread_values
+from derm_training.readers.readers_report import finite, named, spread_values
 from derm_training.readers.simulated_readers import is_simulated, marked
 from derm_training.reporting import page
 
@@ -79,12 +79,12 @@ def callers(found: ClassComparison) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [_line(one) for one in (found.algorithm, *found.readers)]
     if found.accuracy and found.difference and len(found.readers) > 1:
         mean = f"{found.accuracy.mean}, range {_range(found.accuracy)}"
-        rows.append((f"mean of {len(found.readers)} readers", "", "", mean, "", "", "", signed(found.difference)))
+        rows.append((f"mean of {len(found.readers)} readers", "", "", mean, "", "", "", found.difference.signed()))
     return rows
 
 
 def _line(one: ClassPoint) -> tuple[str, ...]:
-    beside = ("", "") if one.algorithm is None or one.difference is None else (str(one.algorithm), signed(one.difference))
+    beside = ("", "") if one.algorithm is None or one.difference is None else (str(one.algorithm), one.difference.signed())
     return (one.name, one.rank, str(one.accuracy.n), str(one.accuracy), str(one.sensitivity), str(one.specificity), *beside)
 
 

@@ -166,7 +166,7 @@ def lines(one: Comparison) -> list[tuple[str, ...]]:
             str(point.specificity),
             str(point.matched.specificity),
             f"{point.matched.threshold:.5g}",
-            signed(point.difference),
+            point.difference.signed(),
         )
         for point in one.points
     ]
@@ -180,7 +180,7 @@ def lines(one: Comparison) -> list[tuple[str, ...]]:
             str(group.specificity.mean),
             str(group.matched_specificity.mean),
             "",
-            signed(group.difference),
+            group.difference.signed(),
         )
         for group in one.groups
         if group.readers > 1
@@ -209,11 +209,6 @@ def sentences(one: Comparison) -> list[str]:
 
 def _range(spread: Spread) -> str:
     return f"{spread.least:.3f} to {spread.largest:.3f}"
-
-
-def signed(figure: Figure) -> str:
-    """Return a difference with its interval, signs written out."""
-    return f"{figure.value:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
 
 
 def plot(study: Study, comparisons: Sequence[Comparison], file: Path) -> None:

@@ -2,11 +2,13 @@
 
 import html
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from derm_training.measuring.evaluate import Evaluation
+from derm_training.measuring.statistics import with_interval
 from derm_training.reporting.plots import Plot, plots
 from derm_training.reporting.report_style import STYLE
 
@@ -65,11 +67,9 @@ def picture_name(task: int, name: str) -> str:
 
 
 def figure(part: Plain, name: str) -> str:
-    """Return a figure with its interval, in words where it is not defined."""
-    if part.get(name) is None:
-        return "not defined"
-    low, high = part[f"{name}_ci"]
-    return f"{part[name]:.3f}" if low is None else f"{part[name]:.3f} ({low:.3f} to {high:.3f})"
+    """Return a figure with its interval, in words where it is not defined, with the reason where one lesion gives no interval."""
+    value, low, high = (math.nan if one is None else one for one in (part.get(name), *part.get(f"{name}_ci", (None, None))))
+    return with_interval(value, low, high, "one lesion: no interval" if part.get("lesions") == 1 else "no interval")
 
 
 def cell(part: Plain, name: str) -> str:

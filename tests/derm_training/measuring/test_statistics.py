@@ -130,6 +130,19 @@ def test_a_draw_holds_each_lesion_whole_and_as_many_as_there_are(groups: list[st
         assert sum(next(iter(times)) for times in drawn.values()) == len(drawn)
 
 
+def test_of_one_lesion_alone_there_is_no_interval() -> None:
+    values = np.array([0.4, 0.6])
+    alone = bootstrap(["L1", "L1"], lambda i: float(values[i].mean()))
+    assert (alone.value, alone.n) == (0.5, 2)
+    assert np.isnan([alone.low, alone.high]).all()
+    assert str(alone) == "0.500 (no interval)"
+    assert alone.signed() == "+0.500 (no interval)"
+    assert str(Figure(value=float("nan"), low=float("nan"), high=float("nan"), n=0)) == "not defined"
+    assert widened(alone, 1).low == pytest.approx(wilson(0.5, 1)[0]), "a share of one lesion has Wilson's"
+    low, high = roc_band(np.array([True, False]), values, resamples(["L1", "L1"]), np.linspace(0, 1, 3))
+    assert np.isnan([low, high]).all()
+
+
 def test_the_same_draws_come_again() -> None:
     first, second = (resamples(["a", "b", "c"], draws=4) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
