@@ -71,15 +71,13 @@ def evaluate(question: Question) -> Evaluation:
             folder, images.table, split=images.split, datasets=images.datasets, weights=question.weights, device=question.device
         )
         head = {"title": images.title, "table": images.table.name, "split": said.selection.split, "leak": said.selection.leak}
-        for by_program in (False, True):
-            chosen = [i for i, row in enumerate(said.selection.rows) if synthetic(row) == by_program]
-            if not chosen:
-                continue
+        kinds, left_out = _kinds(said, metadata.get("tasks", {}))
+        for by_program, chosen in kinds.items():
             if isinstance(said, Classified):
                 values, material = _classified(said, chosen, serving, metadata, question.sensitivity)
             else:
                 values, material = _drawn(said, chosen), None
-            task = {"synthetic": by_program, "left_out": said.selection.left_out} | head | values
+            task = {"synthetic": by_program, "left_out": left_out} | head | values
             tasks.append(task | {"statement": statement(task)})
             judged.append(material)
     bundle = _identity(folder, serving, question.weights)
@@ -126,22 +124,39 @@ def answer(report: Plain) -> Plain:
     return first | {"further": others}
 
 
+def _kinds(said: Classified | Drawn, tasks: Plain) -> tuple[dict[bool, list[int]], dict[str, int]]:
+    """Return the rows of photographs (False) and of images drawn by a program (True), each where it has some, and what is left out.
+
+    Where `tasks` names the classes of a kind, rows of other classes are left out. Raises ValueError where none is left.
+    """
+    found: dict[bool, list[int]] = {}
+    left_out = dict(said.selection.left_out)
+    for by_program, kind in ((False, "real"), (True, "synthetic")):
+        rows = [i for i, row in enumerate(said.selection.rows) if synthetic(row) == by_program]
+        classes = tasks.get(kind) if isinstance(said, Classified) else None
+        kept = [i for i in rows if classes is None or said.selection.rows[i].label in classes]
+        if kept:
+            found[by_program] = kept
+        if len(kept) < len(rows):
+            left_out[f"that are {kind}, of classes that the bundle does not tell apart in {kind} images"] = len(rows) - len(kept)
+    if not found:
+        raise ValueError(f"no image is of a class that the bundle tells apart in images of its kind; `tasks` of its metadata.json names them: {tasks}")
+    return found, left_out
+
+
 def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: Plain, target: float) -> tuple[Plain, Judged]:
     """Measure the chosen rows; where the metadata names the classes of this kind of images, they alone are told apart."""
     output = next(one for one in serving["outputs"] if one["kind"] == "classification")
     every = [one["id"] for one in output["classes"]]
     kind = "synthetic" if synthetic(said.selection.rows[chosen[0]]) else "real"
     classes = [name for name in every if name in metadata.get("tasks", {}).get(kind, every)]
-    kept = [i for i in chosen if said.selection.rows[i].label in classes]
-    if not kept:
-        raise ValueError(f"no {kind} image is of a class that metadata.json names for them: {', '.join(classes)}")
     point = next((one for one in serving["operating_points"] if one["output"] == output["id"]), None)
     positive = (point["positive"] if point else classes[-1]) if len(classes) == 2 else None
     # windows are tempered one by one, before they give the image's probabilities
     temperature = 1.0 if serving["inference"]["kind"] == "windows" else output["temperature"]
-    logits = said.logits[np.ix_(kept, [every.index(name) for name in classes])] / temperature
+    logits = said.logits[np.ix_(chosen, [every.index(name) for name in classes])] / temperature
     values, judged = task_figures.classified(
-        _rows(said, kept),
+        _rows(said, chosen),
         [row for row in said.selection.train if row.label in classes and synthetic(row) == (kind == "synthetic")],
         logits,
         classes=classes,

@@ -11,6 +11,7 @@ from PIL import Image
 
 from derm_networks.served import open_bundle
 from derm_pacs.cli import main
+from derm_training.measuring import evaluate as evaluating
 from derm_training.measuring.class_figures import Judged, figures
 from derm_training.measuring.evaluate import Question, answer, evaluate, image_sets
 from derm_training.measuring.predictions import Classified, Drawn, predict
@@ -111,6 +112,38 @@ def test_one_class_alone_gives_no_area_and_no_crash(tables: Path) -> None:
     assert said["specificity"] is not None
     assert said["calibration"]["temperature"] is None
     json.dumps(said, allow_nan=False)
+
+
+def test_images_of_classes_that_their_kind_does_not_tell_apart_are_counted(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = evaluating._read
+    for real, left in ((["nevus"], 1), (["bcc"], 3)):
+        tasks = {"tasks": {"real": real, "synthetic": ["nevus", "melanoma"]}}
+        monkeypatch.setattr(evaluating, "_read", lambda file, tasks=tasks: read(file) | (tasks if file.stem == "metadata" else {}))
+        report = evaluate(Question(bundle=CLASSIFIER, data=(tables / "drawn.csv",), device="cpu")).report
+        counted = {"of another diagnosis": 3, "that are real, of classes that the bundle does not tell apart in real images": left}
+        assert [one["left_out"] for one in report["tasks"]] == [counted] * len(report["tasks"])
+        assert sum(one["n"] for one in report["tasks"]) == 7 - left
+    monkeypatch.setattr(evaluating, "_read", lambda file: read(file) | {"tasks": {"real": ["bcc"], "synthetic": ["bcc"]}})
+    with pytest.raises(ValueError, match="no image is of a class that the bundle tells apart"):
+        evaluate(Question(bundle=CLASSIFIER, data=(tables / "drawn.csv",), device="cpu"))
+
+
+def test_one_lesion_alone_gives_figures_without_an_interval_and_says_why(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["path,label,mask,lesion_id,source", *(f"img/{n}.png,nevus,mask/{n}.png,L1,A" for n in range(3))]
+    (tables / "lone.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tables)
+    report = ["--report", str(tables / "lone")]
+    assert main.run(["bundles", "evaluate", str(SEGMENTER), "--data", "lone.csv", "--device", "cpu", *report]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "one lesion: no interval" in said
+    assert "3 images of 1 lesion: no interval can be given for the mean Jaccard index" in said
+    task = json.loads((tables / "lone" / "report.json").read_text(encoding="utf-8"))["tasks"][0]
+    assert task["overall"]["jaccard"] is not None
+    assert task["overall"]["jaccard_ci"] == task["per_source"]["A"]["jaccard_ci"] == [None, None]
+    assert task["overall"]["found_ci"][0] is not None, "a share has Wilson's"
+    assert "one lesion: no interval" in (tables / "lone" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_command_prints_one_object_and_nothing_else(
