@@ -13,7 +13,7 @@ from derm_pacs.results.contour import outline
 from derm_pacs.results.picture_card import Bar, Card, Outline, Panel, Paragraph, Points, Statement
 from derm_pacs.results.picture_change import change
 from derm_pacs.results.picture_figures import figure, rounded, threshold
-from derm_pacs.results.wording import RESEARCH_USE, on_the_crop
+from derm_pacs.results.wording import RESEARCH_USE, in_parts, on_the_crop
 
 HONESTY = RESEARCH_USE.rstrip(".")
 MOST_BARS = 5
@@ -128,13 +128,14 @@ def size(region: Region) -> str:
     share = f"{figure(measures.share)} of the image"
     if region.segmentation.concept == SKIN:
         return f"{name}: {share}."
+    parts = in_parts(measures)
     if measures.spacing:
         return (
-            f"{name}: area {rounded(measures.area)} mm², greatest diameter {rounded(measures.diameter)} mm, {share}. Pixel size "
+            f"{name}: area {rounded(measures.area)} mm²{parts}, greatest diameter {rounded(measures.diameter)} mm, {share}. Pixel size "
             f"{rounded(measures.spacing.row)} mm x {rounded(measures.spacing.column)} mm, from {measures.spacing.origin}."
         )
     return (
-        f"{name}: area {measures.pixels} pixels, greatest diameter {rounded(measures.diameter)} pixels, {share}. The pixel size "
+        f"{name}: area {measures.pixels} pixels{parts}, greatest diameter {rounded(measures.diameter)} pixels, {share}. The pixel size "
         "is unknown, so nothing is given in millimetres."
     )
 

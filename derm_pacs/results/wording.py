@@ -7,7 +7,7 @@ from derm_pacs.domain.findings import Classification, Combine, OperatingPoint, R
 from derm_pacs.domain.operating_point import call, is_positive
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results.arrange import Arrangement, Frame, LesionCall, LesionTold, Refused, Region, place_of
-from derm_pacs.results.measure import probability, significant
+from derm_pacs.results.measure import Measures, probability, significant
 from derm_pacs.results.visits import Change, ProbabilityStep, change_since
 
 RESEARCH_USE = "AI result, research use, not for primary diagnosis."
@@ -70,18 +70,24 @@ def region_sentence(frame: Frame, region: Region) -> str:
     if not measures.pixels:
         return f"{where(frame)}: no {_lower(name)} was found, so there is no segmentation. {RESEARCH_USE}"
     share = f"{significant(100 * measures.share):.3g} % of the image"
+    parts = in_parts(measures)
     if measures.spacing:
         size = (
-            f"area {measures.area:g} mm2, greatest diameter {measures.diameter:g} mm, perimeter {measures.perimeter:g} mm, "
+            f"area {measures.area:g} mm2{parts}, greatest diameter {measures.diameter:g} mm, perimeter {measures.perimeter:g} mm, "
             f"{share}. Pixel size {measures.spacing.row:g} mm x {measures.spacing.column:g} mm, from {measures.spacing.origin}"
         )
     else:
         size = (
-            f"area {measures.pixels} pixels, greatest diameter {measures.diameter:g} pixels, perimeter "
+            f"area {measures.pixels} pixels{parts}, greatest diameter {measures.diameter:g} pixels, perimeter "
             f"{measures.perimeter:g} pixels, {share}. The pixel size is unknown, so nothing is given in millimetres; where a "
             "segmentation object of ours names one, it is a placeholder"
         )
     return f"{where(frame)}: {_lower(name)}, {size}. {RESEARCH_USE}"
+
+
+def in_parts(measures: Measures) -> str:
+    """Return the words behind an area of several parts, whose greatest diameter is that of one; empty for one part."""
+    return f" in {measures.parts} parts that do not touch" if measures.parts > 1 else ""
 
 
 def refusal_sentence(frame: Frame, one: Refused) -> str:
@@ -111,7 +117,9 @@ def where(frame: Frame, region: Rectangle | None = None) -> str:
 
 def _counted(arrangement: Arrangement) -> str:
     lesions, images = len(arrangement.lesions), len(arrangement.images)
-    return f"{lesions} lesion{'' if lesions == 1 else 's'} on {images} image{'' if images == 1 else 's'}."
+    crops = sum(len(frame.crops) for frame in arrangement.frames if len(frame.crops) > 1)
+    said = f"{lesions} lesion{'' if lesions == 1 else 's'} on {images} image{'' if images == 1 else 's'}."
+    return f"{said} {crops} crops of an image were read, each as a lesion of its own." if crops else said
 
 
 def _lesion_lines(told: LesionTold) -> Iterator[str]:
@@ -136,7 +144,8 @@ def _frame_line(frame: Frame) -> str:
         share = f"{significant(100 * region.measures.share):.3g} % of the image"
         said.append(f"{name}: {share if region.measures.pixels else 'not found'}")
     for refused in frame.refused:
-        said.append(f"{_read_on(refused.refusal.region)}not analysed, because: {REASONS[refused.refusal.reason].sentence.rstrip('.')}")
+        by = f" by {refused.run.bundle.name}" if refused.run else ""
+        said.append(f"{_read_on(refused.refusal.region)}not analysed{by}, because: {REASONS[refused.refusal.reason].sentence.rstrip('.')}")
     return f"{where(frame)}: " + "; ".join(said) + "."
 
 

@@ -148,3 +148,33 @@ def test_the_picture_draws_each_crop_and_shows_where_in_it_the_network_looked(ki
         f"Call for this image, {ON_LEFT}, by melanoma_nevus_alexnet",
         f"Call for this image, {ON_RIGHT}, by melanoma_nevus_alexnet",
     ]
+
+
+def test_the_summary_counts_the_crops_that_are_lesions_of_their_own(kit: Any, two: dict[Form, bytes]) -> None:
+    assert "1 lesion on 1 image. 2 crops of an image were read, each as a lesion of its own." in report_of(
+        two[Form.REPORT_SR]
+    )
+    source = kit.Source()
+    alone = made(kit, case_of(kit, [source], on(kit, LEFT, 0.9)), source)
+    assert "crops of an image were read" not in report_of(alone[Form.REPORT_SR])
+
+
+def test_the_summary_names_who_did_not_analyse(kit: Any) -> None:
+    source = kit.Source()
+    report = report_of(made(kit, case_of(kit, [source], Refusal(reason="no_crop")), source)[Form.REPORT_SR])
+    (line,) = [one for one in report.splitlines() if one.startswith("Lesion 1") and "Skin lesion: " in one]
+    assert line.endswith("; not analysed by melanoma_nevus_alexnet, because: No part of the image shows enough skin and lesion.")
+
+
+def test_an_outline_of_several_parts_says_so_beside_the_diameter_of_one(kit: Any) -> None:
+    source = kit.Source()
+    mask = np.zeros_like(source.mask)
+    mask[5:15, 5:15] = mask[30:40, 60:70] = True
+    case = CaseFindings(runs=(kit.SEGMENTER,), findings=(source.finding("a" * 64, [kit.outlined(mask)]),))
+    results = made(kit, case, source)
+    assert "area 200 pixels in 2 parts that do not touch, greatest diameter 14.1421 pixels" in report_of(
+        results[Form.REPORT_SR]
+    )
+    file = pydicom.dcmread(io.BytesIO(results[Form.PDF])).EncapsulatedDocument
+    text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(file)).pages).split())
+    assert "in 2 parts that do not touch" in text

@@ -9,6 +9,7 @@ import highdicom
 import numpy as np
 import pydicom
 from pydicom import Dataset
+from scipy import ndimage
 
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.findings import Classification, Mask, Segmentation
@@ -60,12 +61,16 @@ def expected(case: Case) -> list[Figure]:
 
 @cache
 def _diameter(mask: bytes, shape: tuple[int, int], row: float, column: float) -> float:
-    """Return the greatest distance between two corners of inside pixels, by trying all at the edges of each row."""
-    inside = np.frombuffer(mask, bool).reshape(shape)
+    """Return the greatest distance between two corners of inside pixels that join, by trying all at the edges of each row."""
+    labels, parts = ndimage.label(np.frombuffer(mask, bool).reshape(shape), np.ones((3, 3)))
+    return max(_diameter_of_part(labels == part, row, column) for part in range(1, parts + 1))
+
+
+def _diameter_of_part(inside: Mask, row: float, column: float) -> float:
     corners = [
         (line + down, edge)
         for line in np.flatnonzero(inside.any(axis=1))
-        for edge in (inside[line].argmax(), shape[1] - inside[line, ::-1].argmax())
+        for edge in (inside[line].argmax(), inside.shape[1] - inside[line, ::-1].argmax())
         for down in (0, 1)
     ]
     points = np.array(corners) * (row, column)
