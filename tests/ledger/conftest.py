@@ -1,14 +1,18 @@
 """Part 10 files made to measure, and the time at which the tests play."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from derm_pacs.ledger.database import Database
+from tests.ledger.filing_site import Site
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +50,10 @@ def part10() -> Callable[..., bytes]:
         return buffer.getvalue()
 
     return make
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: Database, now: datetime, part10: Callable[..., bytes]) -> Iterator[Site]:
+    made = Site(tmp_path, database, now, part10)
+    yield made
+    made.journal.close()
