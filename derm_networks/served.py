@@ -5,7 +5,7 @@ Evaluation and export use this, so that the figures of a model card are those of
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -62,14 +62,9 @@ class ServedBundle:
 
         With `average` `flips` the mean over the picture and its three mirror images. Of a bundle that reads windows: (n, classes).
         """
-        inference, seen = self.description["inference"], self.coloured(picture)
-        steps = self.description["preprocessing"]
-        if inference["kind"] == "windows":
-            return self._of_windows(seen)
-        prepared = prepare(seen, steps)
-        if inference.get("average", "none") == "none":
-            return torch.as_tensor(self.network(prepared))
-        return mean_of_mirrors(self.network, prepared)
+        if self.description["inference"].get("average", "none") == "none":
+            return self.by_parts(picture, self.network)
+        return mean_of_mirrors(self.network, prepare(self.coloured(picture), self.description["preprocessing"]))
 
     def probabilities(self, picture: Picture) -> dict[str, float]:
         """Return class id to probability, of a bundle whose first output is a classification."""
@@ -106,20 +101,22 @@ class ServedBundle:
             raise ValueError("the bundle reads grey, the picture is in colour")
         return picture[..., 0]
 
-    def _of_windows(self, picture: Picture) -> Tensor:
-        given, steps = self.description["inference"], self.description["preprocessing"]
-        places = filled_windows(picture, side=given["side"], overlap=given["overlap"], max_empty=given["max_empty"])
-        if not places:
-            raise ValueError("every window of the picture is empty")
-        size = given.get("batch", 8)
-        return torch.cat(
-            [
-                torch.as_tensor(
-                    self.network(torch.cat([prepare(one.of(picture), steps) for one in places[first : first + size]]))
-                )
-                for first in range(0, len(places), size)
-            ]
-        )
+    @torch.inference_mode()
+    def by_parts(self, picture: Picture, run: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what `run` says of the picture's parts, (n, …): of its filled windows, or of the whole where the bundle reads that.
+
+        Raises ValueError where every window is empty, and for colour where the bundle reads grey.
+        """
+        given, seen = self.description["inference"], self.coloured(picture)
+        parts = [seen]
+        if given["kind"] == "windows":
+            places = filled_windows(seen, side=given["side"], overlap=given["overlap"], max_empty=given["max_empty"])
+            parts = [place.of(seen) for place in places]
+        if not parts:
+            raise ValueError("every window of the picture is empty; take it out of the table")
+        steps, size = self.description["preprocessing"], given.get("batch", 8)
+        batches = (parts[first : first + size] for first in range(0, len(parts), size))
+        return torch.cat([torch.as_tensor(run(torch.cat([prepare(part, steps) for part in some]))) for some in batches])
 
 
 def open_bundle(folder: Path) -> ServedBundle:

@@ -7,7 +7,7 @@ just that share of them, so what it refuses of other images is told beside it: e
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from derm_networks.novelty import FeatureSpace, energies
-from derm_networks.served import ServedBundle, open_bundle, prepare
-from derm_networks.windows import filled_windows
+from derm_networks.served import ServedBundle, open_bundle
 from derm_training.tables.manifest import read_rgb
 from derm_training.tables.rows import Row, Table
 
@@ -117,17 +116,7 @@ def write(folder: Path, fitted: Fitted) -> None:
 
 
 def _of_parts(bundle: ServedBundle, picture: Picture, run: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
-    description = bundle.description
-    read = picture[..., :1] if description["input"]["colour"] == "GREY" else picture
-    inference = description["inference"]
-    parts: Iterable[Picture] = (read,)
-    if inference["kind"] == "windows":
-        places = filled_windows(read, side=inference["side"], overlap=inference["overlap"], max_empty=inference["max_empty"])
-        if not places:
-            raise ValueError("no window of a picture is filled; take it out of the table")
-        parts = (place.of(read) for place in places)
-    found = [np.asarray(run(prepare(part, description["preprocessing"])).numpy(), dtype=np.float64) for part in parts]
-    return np.concatenate(found)
+    return np.asarray(bundle.by_parts(picture, run).numpy(), dtype=np.float64)
 
 
 def _limit(figures: NDArray[np.float64], share: float) -> float:

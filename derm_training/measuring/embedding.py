@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import pairwise_distances
 from threadpoolctl import threadpool_limits
 
-from derm_networks.served import Picture, ServedBundle, prepare
-from derm_networks.windows import filled_windows
+from derm_networks.served import Picture, ServedBundle
 from derm_training.reporting import page
 
 Features = NDArray[np.float32]
@@ -73,25 +71,16 @@ class Embedding:
         )
 
 
-@torch.inference_mode()
 def pooled_features(bundle: ServedBundle, picture: Picture) -> Features:
     """Return the features (C,) of (height, width, 3) RGB; of a mosaic, all of whose channels are alike, the mean over its windows.
 
-    Raises ValueError where the bundle's network has no pooled features, where nothing of a mosaic is filled, or for colour where it reads grey.
+    Raises ValueError where the bundle's network has no pooled features, where every window of a mosaic is empty, or for colour where it reads grey.
     """
     description = bundle.description
     if not hasattr(bundle.network, "pooled_features"):
         raise ValueError(f"the network {description['network']['name']} of {description['name']} has no pooled features; t-SNE is for classifiers of derm_networks")
-    picture = bundle.coloured(picture)
-    parts = [picture]
-    inference = description["inference"]
-    if inference["kind"] == "windows":
-        places = filled_windows(picture, side=inference["side"], overlap=inference["overlap"], max_empty=inference["max_empty"])
-        parts = [place.of(picture) for place in places]
-        if not parts:
-            raise ValueError("no window of the picture is filled")
-    found = [cast(Any, bundle.network).pooled_features(prepare(part, description["preprocessing"]))[0] for part in parts]
-    return np.asarray(torch.stack(found).mean(dim=0).numpy(), dtype=np.float32)
+    found = bundle.by_parts(picture, cast(Any, bundle.network).pooled_features)
+    return np.asarray(found.mean(dim=0).numpy(), dtype=np.float32)
 
 
 def embed(

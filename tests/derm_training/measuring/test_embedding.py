@@ -118,7 +118,7 @@ def test_features_of_a_picture_are_the_networks_and_those_of_a_mosaic_the_mean_o
     mosaic[:, :64] = 100
     grey = served(Means(), "GREY", kind="windows", side=64, overlap=0.0, share=0.5, max_empty=0.5)
     np.testing.assert_allclose(pooled_features(grey, mosaic), [100 / 255], rtol=1e-4)
-    with pytest.raises(ValueError, match="no window"):
+    with pytest.raises(ValueError, match="every window of the picture is empty"):
         pooled_features(grey, np.zeros_like(mosaic))
     with pytest.raises(ValueError, match="has no pooled features"):
         pooled_features(served(nn.Identity()), picture)
