@@ -18,7 +18,7 @@ from derm_training.tables.dicom_table import is_dicom, read_dicom_rgb, read_dico
 from derm_training.tables.isic_layout import is_isic, read_isic
 from derm_training.tables.rows import Row, Table
 
-__all__ = ["Row", "Table", "is_grey", "labelled_rows", "masked_rows", "read_manifest", "read_mask", "read_rgb", "read_table", "write_table"]
+__all__ = ["Row", "Table", "is_grey", "labelled_rows", "masked_rows", "read_mask", "read_rgb", "read_table", "write_table"]
 
 _COLUMNS = ("path", "label", "mask", "skin", "split", "source", "dataset", "lesion_id")
 
@@ -43,11 +43,6 @@ def read_table(path: Path) -> Table:
     if "sopinstanceuid" in columns:
         return read_dicom_table(path)
     raise ValueError(f"{path} lacks the column path (of images, relative to the table's folder) or SOPInstanceUID (of DICOM in that folder); it has {', '.join(columns)}")
-
-
-def read_manifest(table: Path) -> list[Row]:
-    """Return the rows of `read_table`."""
-    return list(read_table(table).rows)
 
 
 def masked_rows(table: Path | Table, split: str) -> list[Row]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derm_training.tables.manifest import labelled_rows, masked_rows, read_manifest, read_mask, read_rgb
+from derm_training.tables.manifest import labelled_rows, masked_rows, read_mask, read_rgb, read_table
 
 HEADER = "path,label,mask,lesion_id,source,dataset,split\n"
 
@@ -18,7 +18,7 @@ def table(folder: Path, lines: str, header: str = HEADER) -> Path:
 
 
 def test_paths_are_beside_the_table_and_an_image_without_a_lesion_is_its_own_group(tmp_path: Path) -> None:
-    first, second = read_manifest(table(tmp_path, "a.jpg,nevus,m/a.png,L1,s,D,train\nb.jpg,bcc,,,s,D,val\n"))
+    first, second = read_table(table(tmp_path, "a.jpg,nevus,m/a.png,L1,s,D,train\nb.jpg,bcc,,,s,D,val\n")).rows
     assert first.image == tmp_path / "a.jpg"
     assert first.mask == tmp_path / "m" / "a.png"
     assert (first.group, second.group) == ("L1", "b.jpg")
@@ -37,7 +37,7 @@ def test_a_classifier_leaves_out_labels_that_it_does_not_know(tmp_path: Path) ->
 
 def test_a_table_without_a_column_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"t\.csv lacks the columns label; it has path, source, dataset"):
-        read_manifest(table(tmp_path, "", header="path,source,dataset\n"))
+        read_table(table(tmp_path, "", header="path,source,dataset\n"))
 
 
 def test_a_table_of_masks_needs_no_label(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_table_of_masks_needs_no_label(tmp_path: Path) -> None:
 
 
 def test_a_split_is_read_however_it_is_capitalised(tmp_path: Path) -> None:
-    rows = read_manifest(table(tmp_path, "a.jpg,nevus,,,,,Test\nb.jpg,nevus,,,,,VAL\n"))
+    rows = read_table(table(tmp_path, "a.jpg,nevus,,,,,Test\nb.jpg,nevus,,,,,VAL\n")).rows
     assert [row.split for row in rows] == ["test", "val"]
 
 
