@@ -66,19 +66,21 @@ def _made(
         from derm_networks.served import open_bundle
         from derm_training.learning.progress import console
         from derm_training.measuring.crops_experiment import judge, read
-        from derm_training.tables.manifest import read_table
+        from derm_training.tables.selection import select
+        from derm_training.tables.usable import all_there
     segmenting, classifying = (open_bundle(bundle_folder(name)) for name in bundles)
-    point = classifying.description["operating_points"][0]
+    point = next(iter(classifying.description.get("operating_points", ())), None)
+    if point is None:
+        raise ValueError(f"{bundles[1]} has no operating point; take a classifier of two classes")
+    if not any(one["kind"] == "segmentation" for one in segmenting.description["outputs"]):
+        raise ValueError(f"{bundles[0]} draws no masks; take a bundle that finds lesions, such as skin_lesion_deeplabv3plus")
     others = [one["id"] for one in classifying.description["outputs"][0]["classes"] if one["id"] != point["positive"]]
-    positive, negative = (given.split(",") if given else own for given, own in zip(labels, ([point["positive"]], others), strict=True))
-    rows = [row for row in read_table(data).rows if split in {"all", row.split} and (not datasets or row.dataset in datasets)]
-    known = [row for row in rows if row.label in {*positive, *negative}]
-    masked = [row for row in known if row.mask is not None]
-    notes = [
-        f"Left out: {count} images {why}."
-        for count, why in ((len(rows) - len(known), "of other labels"), (len(known) - len(masked), "without a mask"))
-        if count
-    ]
+    positive, negative = ([one.strip() for one in given.split(",")] if given else own for given, own in zip(labels, ([point["positive"]], others), strict=True))
+    chosen = select(data, split=split, labels=[*positive, *negative], datasets=datasets)
+    masked = [row for row in chosen.rows if row.mask is not None]
+    all_there(data, (row.mask for row in masked))
+    left_out = chosen.left_out | {"without a mask": len(chosen.rows) - len(masked)}
+    notes = [f"Left out: {count} images {why}." for why, count in left_out.items() if count]
     if not segmenting.description.get("crops"):
         notes.append("The segmenter draws no skin: all of an image counts as skin.")
     readings = [

@@ -79,22 +79,18 @@ def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding"
     with training_packages():
         from derm_networks.served import open_bundle
         from derm_training.measuring.embedding import Shown, embed, pooled_features
-        from derm_training.tables.manifest import read_rgb, read_table
+        from derm_training.tables.manifest import read_rgb
+        from derm_training.tables.selection import select
     served = open_bundle(bundle_folder(bundle))
     description = served.description
     labels = [one["id"] for one in description["outputs"][0].get("classes", ())]
-    read = read_table(data)
-    known = [row for row in read.rows if row.label in labels]
-    chosen = [row for row in known if split in {"all", row.split}]
-    rows = chosen[: asked.limit]
-    left_out = {
-        **read.left_out, "of another diagnosis": len(read.rows) - len(known), "of another split": len(known) - len(chosen),
-        "beyond --limit": len(chosen) - len(rows),
-    }  # fmt: skip
+    chosen = select(data, split=split, labels=labels, colour=description["input"]["colour"])
+    rows = chosen.rows[: asked.limit]
+    left_out = chosen.left_out | {"beyond --limit": len(chosen.rows) - len(rows)}
     return embed(
         [Shown(name=str(row.image), label=row.label, about=(("source", row.source), ("dataset", row.dataset), ("split", row.split))) for row in rows],
         (pooled_features(served, read_rgb(row.image)) for row in rows),
-        title=f"{description['title']} {description['version']}: features of {data.name}, split {split}",
+        title=f"{description['title']} {description['version']}: features of {data.name}, split {chosen.split}",
         coloured_by="label",
         notes=[f"Left out: {count} images {reason}." for reason, count in left_out.items() if count],
         perplexity=asked.perplexity,
