@@ -1,24 +1,25 @@
-"""A plain HTML page of sentences, tables and pictures that lie beside it; everything in it is escaped."""
+"""An HTML page of sentences, tables and pictures that lie beside it, in the style of all reports; everything in it is escaped."""
 
 import html
 from collections.abc import Sequence
 
-RESEARCH_USE = "For research use; not for primary diagnosis."
+from derm_training.reporting.report_style import STYLE
 
-_STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}th,td{border:1px solid #bbb;padding:.2em .6em;text-align:left}"
-    "th{background:#eee}img{max-width:100%}.use{font-weight:bold}"
-)
+RESEARCH_USE = "For research use; not for primary diagnosis."
 
 
 def page(title: str, parts: Sequence[str]) -> str:
     """Return a whole page; `parts` come from the functions below."""
     body = "\n".join(parts)
+    header = f'<header><p class="use">{RESEARCH_USE}</p><h1>{html.escape(title)}</h1></header>'
+    return document(title, f"{header}\n<section>\n{body}\n</section>")
+
+
+def document(title: str, body: str) -> str:
+    """Return the HTML file of a page in the style of all reports; `body` is HTML, `title` text."""
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
-        f'<p class="use">{RESEARCH_USE}</p>\n{body}\n</body>\n</html>\n'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
     )
 
 
@@ -34,11 +35,11 @@ def paragraph(text: str) -> str:
 
 def picture(file: str, shows: str) -> str:
     """Return a picture that lies beside the page, with what it shows in words."""
-    return f'<p><img src="{html.escape(file)}" alt="{html.escape(shows)}"></p>'
+    return f'<figure class="wide"><img src="{html.escape(file)}" alt="{html.escape(shows)}"><figcaption>{html.escape(shows)}.</figcaption></figure>'
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table of texts."""
     head = "".join(f"<th>{html.escape(one)}</th>" for one in columns)
     lines = ("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>\n<tr>{head}</tr>\n" + "\n".join(lines) + "\n</table>"
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n' + "\n".join(lines) + "\n</tbody></table></div>"

@@ -9,8 +9,8 @@ from typing import Any
 
 from derm_training.measuring.evaluate import Evaluation
 from derm_training.measuring.statistics import with_interval
+from derm_training.reporting.page import document
 from derm_training.reporting.plots import Plot, plots
-from derm_training.reporting.report_style import STYLE
 
 Plain = dict[str, Any]
 
@@ -97,10 +97,7 @@ def page(report: Plain, drawn: Sequence[Sequence[Plot]]) -> str:
     kinds = dict.fromkeys(task["kind"] for task in report["tasks"])
     body.append("<section><h2>How it was measured</h2>" + "".join(f'<p class="fine">{_EXPLAINED[kind]}</p>' for kind in kinds) + "</section>")
     body.append(f'<footer><p class="use">{use} Not a medical device.</p></footer>')
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}: evaluation</title><style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(body) + "\n</main></body></html>\n"
-    )
+    return document(f"{title}: evaluation", "\n".join(body))
 
 
 def _task(task: Plain, pictures: Sequence[Plot], paper: Plain | None, number: int) -> str:

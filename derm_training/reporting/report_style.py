@@ -30,6 +30,8 @@ th.paper,td.paper{background:var(--theirs);padding-left:.7rem;border-left:3px do
 .fine{color:var(--muted);font-size:.86rem;margin:.4rem 0}.paper-note{border-left:3px double var(--other);padding-left:.7rem}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(19rem,1fr));gap:1rem;margin:1.2rem 0}
 figure{margin:0;border:1px solid var(--grid);border-radius:10px;padding:.8rem;background:var(--paper)}figure svg{width:100%;height:auto;display:block}
+figure img{max-width:100%;display:block;margin:0 auto;border-radius:6px;background:#fff}
+div.wide{overflow-x:auto}section>*+h2{margin-top:2rem}
 figure.wide{margin:1.6rem 0 .4rem}figcaption{color:var(--muted);font-size:.85rem;margin-top:.35rem}
 footer{margin-top:1.5rem}
 @media(max-width:40rem){section{padding:1.1rem}table{display:block;overflow-x:auto}}
