@@ -35,7 +35,7 @@ def drawing(rows: Sequence[Row], labels: Sequence[int], balance: Balance, repeat
             strata.setdefault((row.dataset, row.source), []).append(number)
         classes = [part for part in (_members(labels, numbers) for numbers in strata.values()) if len(part) > 1]
         if not classes:
-            raise ValueError("no source has images of more than one class: set balance to class, and expect the network to learn the source")
+            raise ValueError("no source has images of more than one class; take --set balance=class, and expect the network to learn the source")
         return lambda generator: _shuffled(
             torch.cat([_equally(part, min(map(len, part)), generator) for part in classes]), generator
         )
