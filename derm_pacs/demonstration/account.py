@@ -13,7 +13,7 @@ from derm_pacs.domain.case import State
 from derm_pacs.domain.codes import code
 from derm_pacs.domain.composed import Form
 from derm_pacs.domain.delivery import DeliveryState, Proof
-from derm_pacs.domain.findings import Classification, ClassProbability, OperatingPoint
+from derm_pacs.domain.findings import Classification, ClassProbability, Grade, OperatingPoint, Rectangle
 from derm_pacs.domain.operating_point import call
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.ledger.reading import CaseStory, FindingLine, RevisionStory, RunLine
@@ -32,6 +32,10 @@ class Call:
     probability: float
     threshold: float
     threshold_set_by: str
+    grade: Grade
+    """Of the bundle: what one of demonstration grade says means nothing for a patient."""
+    crop: Rectangle | None = None
+    """The part of the image that was read; None where the whole was."""
 
     @property
     def is_positive(self) -> bool:
@@ -199,6 +203,8 @@ def _call(run: RunLine, finding: FindingLine, point: OperatingPoint) -> Call:
         probability=classification.probability_of(point.positive),
         threshold=point.threshold,
         threshold_set_by=point.set_by,
+        grade=run.bundle.grade,
+        crop=Rectangle(**finding.data["region"]) if "region" in finding.data else None,
     )
 
 

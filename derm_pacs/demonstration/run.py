@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydicom.uid import DermoscopicPhotographyImageStorage, VLPhotographicImageStorage
+from pydicom.uid import DermoscopicPhotographyImageStorage, SecondaryCaptureImageStorage, VLPhotographicImageStorage
 from rich.console import Console
 
 from derm_pacs.demonstration import files, own_pictures, send, tell
@@ -41,15 +41,26 @@ from derm_pacs.settings.peers import Peer
 
 QUIET_SECONDS = 4.0
 """A study counts as complete that soon in the demonstration; the default for real work is a minute."""
-SEGMENTATION = "skin_lesion_deeplabv3plus"
-CLASSIFICATION = "melanoma_nevus_alexnet"
+OUTLINE = "skin_lesion_deeplabv3plus"
+DERMOSCOPY = "melanoma_nevus_lite"
+PHOTOGRAPHS = "clinical_melanoma_resnet50"
+MOSAICS = "rcm_mosaic_resnet"
 _BUNDLES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.DERMOSCOPIC: (SEGMENTATION, CLASSIFICATION),
-    Kind.CLINICAL: (SEGMENTATION,),  # the classifier has learnt from dermoscopic images only
+    Kind.DERMOSCOPIC: (OUTLINE, DERMOSCOPY),
+    Kind.CLINICAL: (OUTLINE, PHOTOGRAPHS),
+    Kind.CONFOCAL: (MOSAICS,),
+}
+_CHAINS: Mapping[Kind, Mapping[str, str]] = {Kind.CLINICAL: {PHOTOGRAPHS: OUTLINE}}
+_NOT_CLINICAL = frozenset({Kind.CONFOCAL})
+"""Kinds that a bundle of grade demonstration reads."""
+NOT_SHOWN: Mapping[str, str] = {
+    "melanoma_nevus_alexnet": f"the published system that {DERMOSCOPY} is measured against; it reads the same images",
+    "dermatosis14_efficientnet_b4": "grade demonstration: nine of its fourteen classes are known from drawn pictures alone",
 }
 _CLASSES: Mapping[Kind, str] = {
     Kind.DERMOSCOPIC: str(DermoscopicPhotographyImageStorage),
     Kind.CLINICAL: str(VLPhotographicImageStorage),
+    Kind.CONFOCAL: str(SecondaryCaptureImageStorage),  # as the samples wrap mosaics
 }
 _RESULTS = (Form.REPORT_SR, Form.OVERLAY_SR, Form.SEG, Form.PICTURE, Form.PRESENTATION)
 """What the PACS is to get: what a destination gets by default, and the presentation state."""
@@ -118,18 +129,17 @@ def _wanted_bundles(wanted: Wanted) -> tuple[str, ...]:
 
 
 def _routes(wanted: Wanted) -> tuple[RouteSettings, ...]:
-    """Return a route for each kind of sample, or one for a person's own files, of whatever class they are.
-
-    Raises `DemonstrationError` where no bundle reads the kind of the own files.
-    """
+    """Return a route for each kind of sample, or one for a person's own files, of whatever class they are."""
     if wanted.images is None:
-        return tuple(
-            RouteSettings(name=kind, sop_classes=(_CLASSES[kind],), bundles=bundles, destinations=(_PACS,))
-            for kind, bundles in _BUNDLES.items()
-        )
-    if wanted.kind not in _BUNDLES:
-        raise DemonstrationError(f"no bundle reads {wanted.kind} pictures yet; known kinds: {', '.join(_BUNDLES)}")
-    return (RouteSettings(name=wanted.kind, bundles=_BUNDLES[wanted.kind], destinations=(_PACS,)),)
+        return tuple(_route(kind, (_CLASSES[kind],)) for kind in _BUNDLES)
+    return (_route(wanted.kind, ()),)
+
+
+def _route(kind: Kind, sop_classes: tuple[str, ...]) -> RouteSettings:
+    return RouteSettings(
+        name=kind, sop_classes=sop_classes, bundles=_BUNDLES[kind], reads_crops_of=dict(_CHAINS.get(kind, {})),
+        clinical=kind not in _NOT_CLINICAL, destinations=(_PACS,),
+    )  # fmt: skip
 
 
 def _studies(wanted: Wanted, console: Console) -> tuple[Study, ...]:
@@ -178,6 +188,8 @@ def _put_bundles_in_force(service: Service, wanted: Wanted, console: Console) ->
         who = ("--actor", ACTOR, "--reason", "demonstration")
         service.command("bundles", "install", str(source), *who)
         service.command("bundles", "activate", name, version, *who)
+    if wanted.images is None:
+        tell.not_shown(console, NOT_SHOWN)
 
 
 def _waves(studies: Sequence[Study]) -> tuple[tuple[Study, ...], ...]:

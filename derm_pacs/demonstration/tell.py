@@ -1,20 +1,22 @@
 """What the demonstration prints."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from derm_pacs.demonstration.account import CaseAccount, ImageAccount
+from derm_pacs.demonstration.account import Call, CaseAccount, ImageAccount
 from derm_pacs.demonstration.compare import shortcomings
 from derm_pacs.demonstration.files import Written
 from derm_pacs.demonstration.notice import NOTICE
 from derm_pacs.demonstration.orthanc import Orthanc
 from derm_pacs.domain.composed import Form
 from derm_pacs.domain.delivery import Proof
+from derm_pacs.domain.findings import Grade
+from derm_pacs.results.wording import on_the_crop
 
 _FORMS = {
     Form.SEG: "SEG", Form.OVERLAY_SR: "overlay SR", Form.REPORT_SR: "report SR", Form.PICTURE: "picture",
@@ -33,6 +35,12 @@ def pacs_runs(console: Console, pacs: Orthanc) -> None:
             f"{where}. [bold]Attention:[/bold] no network namespace can be made here, so its ports {pacs.dicom_port} and"
             f" {pacs.http_port} are open on every address of this machine until the demonstration ends"
         )
+
+
+def not_shown(console: Console, why: Mapping[str, str]) -> None:
+    """Say which bundles of the repository take no part, and why."""
+    for name, because in why.items():
+        console.print(f"not shown: {name}, {because}", markup=False)
 
 
 def what_came_back(console: Console, accounts: Sequence[CaseAccount]) -> None:
@@ -80,14 +88,20 @@ def holdings(accounts: Sequence[CaseAccount]) -> Table:
 
 
 def _said(image: ImageAccount) -> list[str]:
-    said = [
-        f"{one.called}: probability of {one.positive} {one.probability:.3f}"
-        f" {'>=' if one.is_positive else '<'} threshold {one.threshold:.2f} (set by {one.threshold_set_by})"
-        for one in image.calls
-    ]
+    said = [_call(one) for one in image.calls]
     said += [f"{one.output} area {one.pixels} pixels, {100 * one.share:.1f} % of the image" for one in image.areas]
     said += [f"not analysed, because {one}" for one in image.refusals]
     return said or ["not analysed: no route takes this kind of image"]
+
+
+def _call(one: Call) -> str:
+    said = (
+        f"{one.called}: probability of {one.positive} {one.probability:.3f}"
+        f" {'>=' if one.is_positive else '<'} threshold {one.threshold:.2f} (set by {one.threshold_set_by}), by {one.bundle}"
+    )
+    if one.crop is not None:
+        said += f", read {on_the_crop(one.crop)}"
+    return f"{said}; demonstration grade: says nothing of a patient" if one.grade is Grade.DEMONSTRATION else said
 
 
 def how_to_go_on(console: Console, out: Path, config: Path, written: Written, printed: Path | None) -> None:

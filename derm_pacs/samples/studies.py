@@ -9,7 +9,7 @@ from PIL import Image
 
 from derm_pacs.domain.case import State
 from derm_pacs.domain.identifiers import derived_uid
-from derm_pacs.samples import draw
+from derm_pacs.samples import draw, mosaics
 from derm_pacs.samples.draw import IRREGULAR, REGULAR, Picture
 from derm_pacs.samples.wrap import Code, Kind, Label, Tracked, part10, wrap_bytes
 
@@ -84,7 +84,7 @@ SAMPLES = (
         images=(SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(1, REGULAR)),),
     ),
     Sample(
-        name="TWO", title="a dermoscopic image, and a clinical photograph that is outlined only: a ragged lesion, with hairs",
+        name="TWO", title="a dermoscopic image, and a clinical photograph that is read on the crop around its lesion: a ragged lesion, with hairs",
         site=_ARM, laterality="L", expected=State.CONFIRMED,
         images=(
             SampleImage(kind=Kind.DERMOSCOPIC, description="dermoscopy", draw=lambda: draw.dermoscopic(2, IRREGULAR, hairs=14)),
@@ -110,9 +110,13 @@ SAMPLES = (
         ),
     ),
     Sample(
-        name="FIVE", title="one confocal mosaic: no bundle reads it yet, so the case must be rejected with that reason", site=_BACK,
-        expected=State.REJECTED,
-        images=(SampleImage(kind=Kind.CONFOCAL, description="confocal mosaic", draw=lambda: draw.confocal(4)),),
+        name="FIVE", title="one confocal mosaic: read window by window by a bundle of demonstration grade, which knows drawn mosaics alone",
+        site=_BACK, expected=State.CONFIRMED,
+        images=(
+            SampleImage(
+                kind=Kind.CONFOCAL, description="confocal mosaic", draw=lambda: mosaics.mosaic(4, "nevus", shape=(1152, 1536)),
+            ),
+        ),
     ),
     Sample(
         name="SIX", title="the lesion of study 1 a month later, grown: must say what changed since then", site=_BACK,

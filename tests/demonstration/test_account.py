@@ -21,14 +21,14 @@ from derm_pacs.demonstration.notice import NOTICE
 from derm_pacs.domain.case import State
 from derm_pacs.domain.composed import Form
 from derm_pacs.domain.delivery import DeliveryState, Proof
-from derm_pacs.domain.findings import BundleIdentity, Grade, OperatingPoint, RunRole
+from derm_pacs.domain.findings import BundleIdentity, Grade, OperatingPoint, Rectangle, RunRole
 from derm_pacs.ledger.reading import CaseStory, FindingLine, RevisionStory, RunLine
 from derm_pacs.ledger.reading_results import DeliveryLine, ResultLine
 from derm_pacs.samples.studies import Study
 from derm_pacs.samples.wrap import Kind, Label, part10, wrap_bytes
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-CALL = Call(bundle="b 1.0.0", called="Melanoma", positive="Melanoma", probability=0.73, threshold=0.5, threshold_set_by="lead")
+CALL = Call(bundle="b 1.0.0", called="Melanoma", positive="Melanoma", probability=0.73, threshold=0.5, threshold_set_by="lead", grade=Grade.RESEARCH)
 WORDS = (
     "Call for this image: Melanoma", "Melanoma 73.0 %", "Since the visit of 2025-12-03", "Melanoma: 40.0 % → 73.0 % (+33.0 points)",
     "Algorithms", "b 1.0.0",
@@ -138,6 +138,31 @@ def test_the_findings_of_an_image_stand_with_it(image: Dataset) -> None:
     assert found.areas == (Area(bundle="b 1.0.0", output="m", pixels=300, share=0.25),)
     assert found.refusals == ("b: poor_quality_blur: The image is not sharp enough. (1 < 5)",)
     assert dict(told.holds) == {"Dermoscopic Photography Image": 1}
+
+
+def test_a_call_that_was_read_on_a_crop_says_where(image: Dataset) -> None:
+    uid = str(image.SOPInstanceUID)
+    study = Study(title="t", study_uid="2.25.5", files=(part10(image),), synthetic=True)
+    data = {
+        "probabilities": [
+            {"class_id": "nevus", "concept": "melanocytic_nevus", "probability": 0.4},
+            {"class_id": "melanoma", "concept": "melanoma", "probability": 0.6},
+        ],
+        "region": {"left": 4, "top": 10, "width": 30, "height": 20},
+    }
+    finding = FindingLine(sop_instance_uid=uid, frame=1, output="class", kind="classification", data=data)
+    told = account(study, story(study, State.CONFIRMED, (finding,)), {})
+    assert told.images[0].calls[0].crop == Rectangle(left=4, top=10, width=30, height=20)
+    assert "by b 1.0.0, read on the crop at column 5, row 11, 30 x 20 pixels" in "\n".join(tell.case_lines(1, told))
+
+
+def test_what_a_bundle_of_demonstration_grade_says_is_called_so(image: Dataset) -> None:
+    plain, shown = (
+        "\n".join(tell.case_lines(1, case(image, images=(image_account(image, calls=(replace(CALL, grade=grade),)),))))
+        for grade in (Grade.RESEARCH, Grade.DEMONSTRATION)
+    )
+    assert "demonstration grade: says nothing of a patient" in shown
+    assert "demonstration grade" not in plain
 
 
 @pytest.mark.parametrize(

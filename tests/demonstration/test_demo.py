@@ -98,10 +98,8 @@ def test_missing_bundles_are_named_before_anything_is_started(out: Path, capsys:
     assert list(out.iterdir()) == []
 
 
-def test_a_kind_that_no_bundle_reads_and_a_folder_without_pictures_are_told(out: Path) -> None:
+def test_a_folder_without_pictures_is_told(out: Path) -> None:
     bundles = REPOSITORY / "monai_bundles"
-    with pytest.raises(DemonstrationError, match="no bundle reads confocal pictures yet"):
-        demonstrate(Wanted(out=out, bundles=bundles, images=out, kind=Kind.CONFOCAL), Console(quiet=True))
     with pytest.raises(DemonstrationError, match="is no folder"):
         demonstrate(Wanted(out=out, bundles=bundles, images=out / "none", kind=Kind.CLINICAL), Console(quiet=True))
 
@@ -141,8 +139,9 @@ class TestTheSampleStudies:
 
     def test_every_analysed_study_has_all_forms_segs_of_the_told_areas_and_is_committed(self, samples: Shown) -> None:
         confirmed = [case for case in samples.cases if case["state"] == "confirmed"]
-        assert len(confirmed) == 4
-        for case in confirmed:
+        outlined = [case for case in confirmed if case["images"][0]["areas"]]
+        assert (len(confirmed), len(outlined)) == (5, 4)
+        for case in outlined:
             assert case["proven_by"] == ["commitment"]
             assert case["left_out"] == []
             assert sorted({result["form"] for result in case["results"]}) == ["overlay_sr", "picture", "presentation", "report_sr", "seg"]
@@ -175,20 +174,37 @@ class TestTheSampleStudies:
         assert "Secondary Capture Image Storage" in probed
         assert "storage commitment" in probed
 
-    def test_the_clinical_photograph_is_outlined_and_not_classified(self, samples: Shown) -> None:
+    def test_the_best_classifier_reads_dermoscopy_and_the_photograph_is_read_on_the_crop_around_its_lesion(self, samples: Shown) -> None:
         dermoscopic, clinical = samples.cases[1]["images"]
+        (whole,), (cropped,) = dermoscopic["calls"], clinical["calls"]
+        assert whole["bundle"].startswith("melanoma_nevus_lite ")
+        assert whole["crop"] is None
         assert clinical["kind"] == "VL Photographic Image"
-        assert dermoscopic["calls"]
-        assert clinical["calls"] == clinical["not_analysed"] == []
+        assert cropped["bundle"].startswith("clinical_melanoma_resnet50 ")
+        assert 0 < cropped["crop"]["width"] < 640, "half of the photograph"
+        assert "read on the crop at column" in samples.told.stdout
+        assert clinical["not_analysed"] == []
         area, _ = clinical["areas"]
         assert 0.002 < area["share"] < 0.02  # the lesion is drawn over about 0.7 % of that picture
 
-    def test_the_blurred_study_is_answered_not_analysed_because_and_the_unrouted_one_is_rejected(self, samples: Shown) -> None:
-        blurred, unrouted = samples.cases[3:5]
+    def test_the_blurred_study_is_answered_not_analysed_because(self, samples: Shown) -> None:
+        blurred = samples.cases[3]
         assert [one["form"] for one in blurred["results"]] == ["report_sr", "picture"]
         assert all("poor_quality_blur" in why for why in blurred["images"][0]["not_analysed"])
-        assert unrouted["results"] == []
-        assert unrouted["reason"].startswith("no_route")
+
+    def test_the_mosaic_is_read_by_a_bundle_of_demonstration_grade_and_every_result_is_titled_so(self, samples: Shown) -> None:
+        mosaic = samples.cases[4]
+        (call,) = mosaic["images"][0]["calls"]
+        assert call["bundle"].startswith("rcm_mosaic_resnet ")
+        assert call["grade"] == "demonstration"
+        assert {one["form"] for one in mosaic["results"]} >= {"report_sr", "picture"}
+        assert all("demonstration" in one["series"] for one in mosaic["results"])
+        assert "demonstration grade: says nothing of a patient" in samples.told.stdout
+
+    def test_bundles_that_take_no_part_are_named(self, samples: Shown) -> None:
+        every = {file.parents[1].name for file in (REPOSITORY / "monai_bundles").glob("*/configs/serving.json")}
+        for name in every:
+            assert (f"installing the bundle {name} " in samples.told.stdout) != (f"not shown: {name}, " in samples.told.stdout)
 
     def test_pictures_lie_beside_and_the_notice_is_told(self, samples: Shown) -> None:
         assert "not for primary diagnosis" in samples.told.stdout
