@@ -69,7 +69,7 @@ class ServedBundle:
     def probabilities(self, picture: Picture) -> dict[str, float]:
         """Return class id to probability, of a bundle whose first output is a classification."""
         output = self.description["outputs"][0]
-        each = (self.logits(picture).double() / output["temperature"]).softmax(dim=1).numpy()
+        each = (self.logits(picture).double() / output.get("temperature", 1.0)).softmax(dim=1).numpy()
         windows = self.description["inference"]["kind"] == "windows"
         shares = combined(each, self.description["inference"]["share"]) if windows else each[0]
         return {one["id"]: float(value) for one, value in zip(output["classes"], shares, strict=True)}

@@ -1,4 +1,4 @@
-"""Install a bundle: copy it, name it by its content, let it prove its golden figures, and only then enter it."""
+"""Install a bundle: copy it, name it by its content, let it keep its golden promises, and only then enter it."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from derm_pacs.bundles.verify import unusable
 from derm_pacs.domain.bundle import FeatureDistance, ServingDescription
 from derm_pacs.domain.errors import Rejected
 from derm_pacs.domain.findings import BundleIdentity, OperatingPoint
-from derm_pacs.domain.golden import GoldenResult
+from derm_pacs.domain.golden import Proof
 from derm_pacs.domain.reasons import BUNDLE_REFUSED
 from derm_pacs.ledger import audit, bundles
 from derm_pacs.ledger.bundles import InstalledBundle
@@ -26,7 +26,7 @@ LICENCE = "LICENSE"
 AUTHOR = "bundle author"
 """Who set the thresholds that a bundle brings."""
 
-SelfTest = Callable[[Path, ServingDescription], Sequence[GoldenResult]]
+SelfTest = Callable[[Path, ServingDescription], Sequence[Proof]]
 """Runs the golden inputs of the bundle in a folder, confined as later in service."""
 
 
@@ -111,7 +111,7 @@ def _check_files(description: ServingDescription, entries: dict[str, manifest.Fi
             raise NotDescribed(f"{path} has SHA-256 {entries[path].sha256}, described as {sha256}")
 
 
-def _prove(results: Sequence[GoldenResult]) -> None:
+def _prove(results: Sequence[Proof]) -> None:
     wrong = [str(one) for one in results if not one.agrees]
     if wrong or not results:
         raise Rejected(BUNDLE_REFUSED, "golden inputs disagree: " + ("; ".join(wrong) or "there are none"))

@@ -1,5 +1,6 @@
 """`derm-pacs bundles export`: a trained network becomes a bundle that the service can install."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
 from derm_pacs.cli.refused import refused
@@ -22,7 +24,7 @@ class Dtype(StrEnum):
     INT8 = "int8"
 
 
-Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="FILE", help="best.pt of a training, or a safetensors file. Without one the weights stay, and golden answers and metadata are written anew.")]
+Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="FILE", help="best.pt of a training, or a safetensors file. Without one the weights stay, and golden promises and metadata are written anew.")]
 Held = Annotated[Dtype | None, typer.Option("--dtype", help="How the weights are held in the file: int8 is a quarter of float32, float16 a half. Otherwise as the description says.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a copy of the bundle there, and leave the bundle as it is. The folder must not exist yet.")]
 
@@ -31,25 +33,36 @@ def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None,
     """Ship a trained network: weights, their hash, what they say of the golden pictures, and the bundle's metadata.
 
     Figures in serving.json and in the card are those of the former weights until the bundle is measured again: run
-    `bundles evaluate --write` afterwards. Golden pictures are kept where the bundle has some, and drawn where it has none.
+    `bundles evaluate --write` afterwards. A limit of novelty goes with the weights that it was found with: run `bundles novelty`.
+    Golden pictures are kept where the bundle has some, and drawn where it has none; one that the bundle's gate refuses has its
+    refusal promised instead of figures. Where all are refused nothing is written.
 
     Examples:
         derm-pacs bundles export melanoma_nevus_alexnet --checkpoint training/melanoma_nevus_alexnet/best.pt
         derm-pacs bundles export clinical_melanoma_resnet50 --checkpoint best.pt --dtype int8 --out /srv/bundles/ours
     """
     with training_packages():
-        from derm_training.shipping.export import ExportError
         from derm_training.shipping.export import export as run
-    with refused(ExportError, remedy="see docs/lead/training.md"):
-        made = run(bundle_folder(bundle), checkpoint, code_triples(), dtype=dtype.value if dtype else None, out=out)
+    folder = bundle_folder(bundle)
+    with refused(ValueError, remedy="see docs/lead/training.md"):
+        made = run(folder, checkpoint, code_triples(), gate_of, dtype=dtype.value if dtype else None, out=out)
     if as_json:
-        print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden})
+        print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden, "limit_dropped": made.limit_dropped})
         return
     print(f"{made.folder}: weights of {made.size / 1e6:.1f} MB, SHA-256 {made.sha256}")
-    for file, figures in made.golden.items():
-        print(f"{file}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    print_golden(made.golden)
+    if made.limit_dropped:
+        print("the limit of novelty was that of the former weights and is taken out")
+        print(f"find one: derm-pacs bundles novelty {made.folder} --data TABLE")
     print(f"measure:  derm-pacs bundles evaluate {made.folder} --data TABLE --write")
     print(f"install:  derm-pacs bundles install {made.folder}")
+
+
+def print_golden(golden: Mapping[str, Mapping[str, float] | str]) -> None:
+    """Print a line for each golden picture: its promised figures, or why it is refused."""
+    for file, promise in golden.items():
+        told = f"refused as {promise}" if isinstance(promise, str) else ", ".join(f"{name} {value:.4f}" for name, value in promise.items())
+        print(f"{file}: {told}")
 
 
 def code_triples() -> dict[str, tuple[str, str, str]]:

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.bundle_export import code_triples, print_golden
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say
 from derm_pacs.cli.refused import refused
@@ -33,8 +34,9 @@ def novelty(
 ) -> None:
     """Find the limit beyond which an image is unlike all that a bundle has learned from, and write it into the bundle.
 
-    Changed are quality.novelty of configs/serving.json, the record of it in configs/metadata.json and, by features,
-    models/features.safetensors. What the gate as a whole then lets through is told by `bundles quality`.
+    Changed are quality.novelty and the golden promises of configs/serving.json, the record in configs/metadata.json and, by
+    features, models/features.safetensors: a golden picture beyond the limit has its refusal promised. Where all of them would be
+    refused nothing is changed. What the gate as a whole then lets through is told by `bundles quality`.
 
     Examples:
         derm-pacs bundles novelty melanoma_nevus_lite --data MANIFEST.csv
@@ -42,20 +44,25 @@ def novelty(
     """
     with training_packages():
         from derm_training.gate.novelty import fit, write
-        from derm_training.shipping.export import ExportError, write_record
+        from derm_training.shipping.export import golden_of, write_record
+        from derm_training.shipping.promises import write_promises
+        from derm_training.shipping.staging import staged
         from derm_training.tables.manifest import read_table
-    with refused(ExportError, OSError, ValueError, remedy="see docs/lead/training.md"):
-        folder = bundle_folder(bundle)
+    folder = bundle_folder(bundle)
+    with refused(OSError, ValueError, remedy="see docs/lead/training.md"):
         kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"
         fitted = fit(folder, read_table(data), kind=kind, share=share, most_images=images, seed=seed, told=say)
-        write(folder, fitted)
-        write_record(folder, code_triples())
+        with staged(folder) as copy:
+            write(copy, fitted)
+            golden = golden_of(write_promises(copy, gate_of))
+            write_record(copy, code_triples())
     if as_json:
         told = {name: getattr(fitted, name) for name in ("kind", "maximum", "trained_on", "validated_on", "refused", "refused_of_others")}
-        print_json(told | {"directions": 0 if fitted.space is None else len(fitted.space.scale)})
+        print_json(told | {"directions": 0 if fitted.space is None else len(fitted.space.scale), "golden": golden})
         return
     print(f"{folder.name}: {kind} at most {fitted.maximum:.4f}, from {fitted.trained_on} training and {fitted.validated_on} validation images")
     print(
         f"refused of the validation images {fitted.refused:.1%}; of those that did not set the limit {fitted.refused_of_others:.1%} "
         "(halves of the lesions, each by the other's limit)"
     )
+    print_golden(golden)

@@ -8,15 +8,14 @@ from rich.table import Table as Printed
 
 from derm_pacs.bundles.description import SERVING, NotDescribed, parse
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout
 from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
-from derm_pacs.domain.bundle import ServingDescription
-from derm_pacs.domain.findings import Refusal
 
 if TYPE_CHECKING:
-    from derm_training.gate.quality_measured import Gate, GateMeasured, Passed, Picture
+    from derm_training.gate.quality_measured import Gate, GateMeasured, Passed
 
 Data = Annotated[Path, typer.Option("--data", metavar="TABLE", help="Table of images; those of split val are good, and some of them are damaged.")]
 Count = Annotated[int, typer.Option("--count", min=20, max=10_000, help="Pictures without skin, and as many damaged ones.")]
@@ -46,23 +45,11 @@ def quality(bundle: Bundle, *, data: Data, count: Count = 500, seed: Seed = 0, a
 
 
 def _gate(folder: Path) -> "Gate":
-    """Return the gate of the bundle in `folder`, with the network where a limit asks for it."""
-    from derm_pacs.inference.analyse import accepted, analyse_pixels, load_bundle
-
-    described = parse((folder / SERVING).read_bytes())
-    description = described.model_copy(update={"explanation": None})  # costs time and refuses nothing
-    loaded = load_bundle(folder, description) if _asks_the_network(description) else None
-
-    def gate(picture: "Picture") -> str:
-        read = picture.mean(axis=2).round().astype(picture.dtype) if description.input.colour == "GREY" else picture
-        found = accepted(description, read) if loaded is None else analyse_pixels(loaded, read)[0]
-        return found.reason if isinstance(found, Refusal) else ""
-
-    return gate
-
-
-def _asks_the_network(description: ServingDescription) -> bool:
-    return description.quality.novelty is not None or description.inference.kind == "windows"
+    """Return the gate of the bundle in `folder`, which sees grey where the bundle reads grey."""
+    gate = gate_of(folder)
+    if parse((folder / SERVING).read_bytes()).input.colour == "RGB":
+        return gate
+    return lambda picture: gate(picture.mean(axis=2).round().astype(picture.dtype))
 
 
 def _plain(name: str, measured: "GateMeasured") -> dict[str, object]:

@@ -255,13 +255,30 @@ class ValidationFigure(_Closed):
     n: Annotated[int, Field(gt=0)]
 
 
+GateReason = Literal[
+    "too_small", "poor_quality_dark", "poor_quality_bright", "poor_quality_contrast", "poor_quality_blur", "wrong_colour", "no_skin",
+    "out_of_distribution",
+]  # fmt: skip
+"""Code of a reason for which the gate of a bundle refuses an image; see `domain/reasons.py`."""
+
+
 class GoldenInput(_Closed):
-    """A synthetic picture and what the bundle must say of it."""
+    """A synthetic picture and what the bundle must do with it: either say these figures or refuse it for this reason."""
 
     file: RelativeFile
-    expect: Annotated[dict[str, float], Field(min_length=1)]
+    expect: dict[str, float] = {}
     """Class id to probability; `<output>_area_fraction` to the mask's share of the image."""
-    tolerance: Annotated[float, Field(gt=0, le=0.05)]
+    tolerance: Annotated[float, Field(gt=0, le=0.05)] | None = None
+    """Of each figure; given with figures alone."""
+    refused: GateReason | None = None
+
+    @model_validator(mode="after")
+    def _one_promise(self) -> "GoldenInput":
+        if bool(self.expect) == (self.refused is not None):
+            raise ValueError("a golden input promises either figures (expect) or a refusal (refused)")
+        if bool(self.expect) != (self.tolerance is not None):
+            raise ValueError("tolerance is given with expect, and with no refusal")
+        return self
 
 
 class ServingDescription(_Closed):
@@ -293,6 +310,12 @@ class ServingDescription(_Closed):
             raise ValueError(f"inference.kind windows reads classifications; it gives no mask for {drawn[0]!r}")
         if isinstance(self.quality.novelty, Energy) and len(drawn) == len(self.outputs):
             raise ValueError("quality.novelty energy is that of a classification, and there is none")
+        return self
+
+    @model_validator(mode="after")
+    def _figures_are_proven(self) -> "ServingDescription":
+        if not any(one.expect for one in self.golden):
+            raise ValueError("no golden input promises figures: nothing would prove what the network says")
         return self
 
     @model_validator(mode="after")

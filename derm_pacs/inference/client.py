@@ -10,17 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pydantic import ValidationError
 
-from derm_pacs.domain.bundle import ServingDescription
+from derm_pacs.domain.bundle import GoldenInput, ServingDescription
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import Preview, Rectangle
-from derm_pacs.domain.golden import GoldenResult
+from derm_pacs.domain.golden import GoldenRefusal, GoldenResult, Proof
 from derm_pacs.domain.reasons import RUNNER_FAILED
 from derm_pacs.inference import wire
 from derm_pacs.inference.answers import (
@@ -51,7 +51,7 @@ from derm_pacs.inference.messages import (
 from derm_pacs.inference.outcomes import FrameOutcome
 from derm_pacs.inference.pixels import size_limit
 
-__all__ = ["Confinement", "FrameOutcome", "GoldenResult", "Runner", "self_test"]
+__all__ = ["Confinement", "FrameOutcome", "Runner", "self_test"]
 
 PROGRAM = (sys.executable, "-I", "-m", "derm_pacs.inference.runner")
 """The runner; isolated, so that neither environment nor working directory can bring in modules."""
@@ -169,18 +169,15 @@ class Runner:
             except Unbelievable as error:
                 raise self._failed(f"it said what cannot be: {error}") from error
 
-    def golden(self) -> tuple[GoldenResult, ...]:
-        """Return every promised figure of the bundle's golden inputs beside the measured one; raises as `analyse`."""
+    def golden(self) -> tuple[Proof, ...]:
+        """Return every promise of the bundle's golden inputs beside what was measured; raises as `analyse`."""
         with self._one_at_a_time:
             answer = self._ask("golden")
             files = [one.file for one in self._description.golden]
             if not isinstance(answer, GoldenAnswer) or [one.file for one in answer.inputs] != files:
                 raise self._failed("it answered another question")
-        return tuple(
-            _result(golden.file, name, expected, golden.tolerance, said)
-            for golden, said in zip(self._description.golden, answer.inputs, strict=True)
-            for name, expected in golden.expect.items()
-        )
+        pairs = zip(self._description.golden, answer.inputs, strict=True)
+        return tuple(proof for golden, said in pairs for proof in _proofs(golden, said))
 
     def close(self) -> None:
         """End the process; a later question starts another."""
@@ -297,7 +294,7 @@ class _Process:
         return self.child.wait()
 
 
-def self_test(folder: Path, description: ServingDescription) -> tuple[GoldenResult, ...]:
+def self_test(folder: Path, description: ServingDescription) -> tuple[Proof, ...]:
     """Run the golden inputs of a bundle in a runner of its own; raises `Defect` (runner_failed) as `Runner.analyse`."""
     with Runner(folder, description, timeout_seconds=300, max_pixels=100_000_000, max_frames=1, threads=1) as runner:
         return runner.golden()
@@ -316,10 +313,16 @@ def _spawn(channel: int, errors: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _result(file: str, name: str, expected: float, tolerance: float, said: GoldenFigures) -> GoldenResult:
-    measured = said.figures.get(name)
-    detail = "" if measured is not None else said.refusal or "no figure of this name"
-    return GoldenResult(file=file, name=name, expected=expected, measured=measured, tolerance=tolerance, detail=detail)
+def _proofs(golden: GoldenInput, said: GoldenFigures) -> Iterator[Proof]:
+    reason, detail = (said.refusal.reason, said.refusal.detail) if said.refusal is not None else ("", "")
+    if golden.refused is not None:
+        yield GoldenRefusal(file=golden.file, promised=golden.refused, reason=reason, detail=detail)
+    for name, expected in golden.expect.items():
+        measured = said.figures.get(name)
+        why = "" if measured is not None else f"{reason}: {detail}" if reason else "no figure of this name"
+        yield GoldenResult(
+            file=golden.file, name=name, expected=expected, measured=measured, tolerance=golden.tolerance or 0.0, detail=why
+        )
 
 
 def _briefly(error: Exception) -> str:

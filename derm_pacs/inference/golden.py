@@ -1,4 +1,4 @@
-"""The golden inputs of a bundle, run as any image is: the figures that the bundle promises are measured again."""
+"""The golden inputs of a bundle, run as any image is: what the bundle promises is measured again."""
 
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 from derm_pacs.domain.bundle import GoldenInput
 from derm_pacs.domain.findings import Classification, Outcome, Refusal, Segmentation
 from derm_pacs.inference.analyse import LoadedBundle, analyse_pixels, area_fraction
-from derm_pacs.inference.messages import GoldenFigures
+from derm_pacs.inference.messages import GoldenFigures, RefusalAnswer
 from derm_pacs.inference.pixels import Pixels
 
 
@@ -23,7 +23,7 @@ def _figures(bundle: LoadedBundle, folder: Path, golden: GoldenInput, max_pixels
     found: dict[str, float] = {}
     for outcome in analyse_pixels(bundle, pixels):
         if isinstance(outcome, Refusal):
-            return GoldenFigures(file=golden.file, figures={}, refusal=f"{outcome.reason}: {outcome.detail}")
+            return GoldenFigures(file=golden.file, figures={}, refusal=RefusalAnswer(reason=outcome.reason, detail=outcome.detail))
         found.update(_named(outcome))
     return GoldenFigures(file=golden.file, figures=found)
 

@@ -159,11 +159,11 @@ class PreviewAnswer(_Message):
 
 
 class GoldenFigures(_Message):
-    """The figures of one golden input by their names; a refusal in words where there are none."""
+    """The figures of one golden input by their names, or the refusal where there are none."""
 
     file: Annotated[str, Field(max_length=200)]
     figures: dict[str, Annotated[float, Field(ge=0, le=1)]]
-    refusal: Annotated[str, Field(max_length=400)] = ""
+    refusal: RefusalAnswer | None = None
 
 
 class GoldenAnswer(_Message):

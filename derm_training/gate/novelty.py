@@ -103,8 +103,9 @@ def figure(bundle: ServedBundle, space: FeatureSpace | None, picture: Picture) -
 
 
 def write(folder: Path, fitted: Fitted) -> None:
-    """Write the limit into the bundle's serving.json, with the file of the space beside the weights."""
+    """Write the limit into the bundle's serving.json, with the file of the space beside the weights; a former one goes."""
     novelty: dict[str, Any] = {"kind": fitted.kind, "maximum": round(fitted.maximum, 6)}
+    (folder / FILE).unlink(missing_ok=True)
     if fitted.space is not None:
         data = fitted.space.written()
         (folder / FILE).write_bytes(data)

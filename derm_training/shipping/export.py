@@ -1,23 +1,20 @@
-"""Ships a trained network: a checkpoint becomes a bundle's weights, hash, golden answers, and the record in its metadata."""
+"""Ships a trained network: a checkpoint becomes a bundle's weights, hash, golden promises, and the record in its metadata."""
 
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from derm_networks.efficientnet_auxiliary import without_auxiliary
-from derm_networks.served import Dtype, Picture, ServedBundle, make_network, open_bundle, read_weights, save_weights
-from derm_training.shipping.golden import drawn
+from derm_networks.served import Dtype, make_network, read_weights, save_weights
+from derm_training.shipping.promises import GateOf, Promise, write_promises
+from derm_training.shipping.staging import staged
 
-TOLERANCE = 0.001
-"""Of a golden answer, where the description does not have its own: other processors sum in another order."""
+_SERVING = Path("configs") / "serving.json"
 
 Codes = Mapping[str, tuple[str, str, str]]
 """Name of a concept to its value, coding scheme and meaning."""
@@ -35,47 +32,48 @@ class Exported:
     sha256: str
     size: int
     """Bytes of the weights."""
-    golden: dict[str, dict[str, float]]
-    """File to what the shipped weights say of it."""
+    golden: dict[str, dict[str, float] | str]
+    """File to what the shipped weights say of it, or to the reason for which the gate refuses it."""
+    limit_dropped: bool
+    """Whether a limit of novelty was taken out, since it was that of other weights."""
 
 
 def export(
-    folder: Path, checkpoint: Path | None, codes: Codes, *, dtype: Dtype | None = None, out: Path | None = None
+    folder: Path, checkpoint: Path | None, codes: Codes, gate_of: GateOf, *, dtype: Dtype | None = None, out: Path | None = None
 ) -> Exported:
-    """Write weights, their hash, golden answers and the metadata's record into the bundle, or into its copy `out`.
+    """Write weights, their hash, golden promises and the metadata's record into the bundle, or into its copy `out`.
 
     `checkpoint` is a bare state dict, one under the key `model`, or a safetensors file; without one the weights stay those of
-    the bundle. `dtype` None keeps the description's. Heads that only training needs are left out. Raises `ExportError`.
+    the bundle. `dtype` None keeps the description's. Heads that only training needs are left out. A limit of novelty does not
+    outlive its weights. Raises `ExportError` and `NoPromise`; then everything is as it was.
     """
-    target = folder if out is None else _copied(folder, out)
-    serving = target / "configs" / "serving.json"
-    description = json.loads(serving.read_text(encoding="utf-8"))
-    weights = description["weights"]
-    if checkpoint is None and dtype not in {None, weights["dtype"]}:
-        raise ExportError(f"{weights['file']} is {weights['dtype']}; name the checkpoint to round to {dtype} from")
-    if checkpoint is not None:
-        weights["dtype"] = dtype or weights["dtype"]
-        weights["sha256"] = save_weights(
-            _state(checkpoint, description["network"]), target / weights["file"], weights["dtype"]
-        )
-        _write(serving, description)
-    bundle = open_bundle(target)
-    _write_golden(target, bundle)
-    _write(serving, bundle.description)
-    write_record(target, codes)
+    if out is not None and out.exists():
+        raise ExportError(f"{out} exists already; name a folder that does not")
+    with staged(folder, out) as copy:
+        dropped = _put_weights(copy, checkpoint, dtype)
+        promises = write_promises(copy, gate_of)
+        write_record(copy, codes)
+    target = folder if out is None else out
+    weights = _description(target)["weights"]
     return Exported(
         folder=target,
         sha256=weights["sha256"],
         size=(target / weights["file"]).stat().st_size,
-        golden={one["file"]: one["expect"] for one in bundle.description["golden"]},
+        golden=golden_of(promises),
+        limit_dropped=dropped,
     )
+
+
+def golden_of(promises: Sequence[Promise]) -> dict[str, dict[str, float] | str]:
+    """Return file to promised figures, or to the promised reason of its refusal."""
+    return {one["file"]: one.get("expect") or one["refused"] for one in promises}
 
 
 def write_record(folder: Path, codes: Codes) -> None:
     """Bring the key `derm_pacs` of metadata.json to what serving.json says now."""
     place = folder / "configs" / "metadata.json"
     metadata = json.loads(place.read_text(encoding="utf-8"))
-    description = json.loads((folder / "configs" / "serving.json").read_text(encoding="utf-8"))
+    description = _description(folder)
     _write(place, metadata | {"version": description["version"], "derm_pacs": record(description, metadata, codes)})
 
 
@@ -101,6 +99,29 @@ def record(description: Mapping[str, Any], metadata: Mapping[str, Any], codes: C
         "explanation": description.get("explanation"),
         "weights": {"sha256": description["weights"]["sha256"], "dtype": description["weights"]["dtype"]},
     }
+
+
+def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None) -> bool:
+    """Write the weights and their hash; return whether a limit of novelty went with the former ones."""
+    description = _description(folder)
+    weights, quality = description["weights"], description["quality"]
+    if checkpoint is None:
+        if dtype not in {None, weights["dtype"]}:
+            raise ExportError(f"{weights['file']} is {weights['dtype']}; name the checkpoint to round to {dtype} from")
+        return False
+    former = weights["sha256"]
+    weights["dtype"] = dtype or weights["dtype"]
+    state = _state(checkpoint, description["network"])
+    weights["sha256"] = save_weights(state, folder / weights["file"], weights["dtype"])
+    outlived = quality.pop("novelty", None) if weights["sha256"] != former else None
+    if outlived is not None and "file" in outlived:
+        (folder / outlived["file"]).unlink(missing_ok=True)
+    _write(folder / _SERVING, description)
+    return outlived is not None
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / _SERVING).read_text(encoding="utf-8")))
 
 
 def _output(output: Mapping[str, Any], codes: Codes) -> dict[str, Any]:
@@ -137,48 +158,6 @@ def _state(checkpoint: Path, network: Mapping[str, Any]) -> dict[str, Tensor]:
             f"{checkpoint} is no state of the network of serving.json: {first}; train with this bundle's train.json"
         ) from error
     return state
-
-
-def _write_golden(folder: Path, bundle: ServedBundle) -> None:
-    """Let the weights answer the golden pictures, drawn now where the bundle has none; changes the description."""
-    description = bundle.description
-    tolerances = {one["file"]: one["tolerance"] for one in description["golden"]}
-    files = sorted((folder / "golden").glob("*.png"))
-    if not files:
-        (folder / "golden").mkdir(exist_ok=True)
-        for number, picture in enumerate(drawn(description["input"]["colour"])):
-            Image.fromarray(picture).save(folder / "golden" / f"{number}.png")
-        files = sorted((folder / "golden").glob("*.png"))
-    description["golden"] = [
-        {
-            "file": f"golden/{file.name}",
-            "expect": _answers(bundle, _pixels(file)),
-            "tolerance": tolerances.get(f"golden/{file.name}", TOLERANCE),
-        }
-        for file in files
-    ]
-
-
-def _answers(bundle: ServedBundle, picture: Picture) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for output in bundle.description["outputs"]:
-        if output["kind"] == "segmentation":
-            found[f"{output['id']}_area_fraction"] = float(bundle.mask(picture, output=output["id"]).mean())
-        else:
-            found |= bundle.probabilities(picture)
-    return {name: round(value, 6) for name, value in found.items()}
-
-
-def _pixels(file: Path) -> Picture:
-    with Image.open(file) as picture:
-        return np.asarray(picture.convert("L" if picture.mode == "L" else "RGB"))
-
-
-def _copied(folder: Path, out: Path) -> Path:
-    if out.exists():
-        raise ExportError(f"{out} exists already; name a folder that does not")
-    shutil.copytree(folder, out, ignore=shutil.ignore_patterns("training", "output", "__pycache__"))
-    return out
 
 
 def _write(place: Path, content: Mapping[str, Any]) -> None:

@@ -1,13 +1,14 @@
 """What `serving.json` cannot say is refused by the name of the key."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from derm_pacs.bundles.description import NotDescribed, parse
-from derm_pacs.domain.bundle import explained_class, lesion_rules
+from derm_pacs.domain.bundle import GateReason, explained_class, lesion_rules
 from derm_pacs.domain.findings import Classification, ClassProbability, Combine, LesionRule
+from derm_pacs.domain.reasons import REASONS
 
 
 def test_a_whole_description_is_read(whole: dict[str, Any]) -> None:
@@ -34,6 +35,12 @@ def test_a_whole_description_is_read(whole: dict[str, Any]) -> None:
         ("version", "latest", "version is wrong"),
         ("name", "Tiny Bundle", "name is wrong"),
         ("golden", [], "golden is wrong"),
+        ("golden/0/expect", {}, "golden.0 is wrong: .*either figures .* or a refusal"),
+        ("golden/0/refused", "out_of_distribution", "golden.0 is wrong: .*either figures .* or a refusal"),
+        ("golden/0/tolerance", None, "golden.0 is wrong: .*tolerance is given with expect"),
+        ("golden/0", {"file": "golden/0.png", "refused": "no_skin", "tolerance": 0.01}, "tolerance is given with expect, and with no refusal"),
+        ("golden/0", {"file": "golden/0.png", "refused": "no_skin"}, "no golden input promises figures"),
+        ("golden/0", {"file": "golden/0.png", "refused": "ugly"}, "golden.0.refused is wrong"),
         ("operating_points/0/output", "none", "names no classification output"),
         ("operating_points/0/threshold", 1.5, "operating_points.0.threshold is wrong"),
         ("quality/min_contrast", "2", "quality.min_contrast is wrong"),
@@ -44,9 +51,20 @@ def test_a_wrong_key_is_named(whole: dict[str, Any], key: str, value: object, sa
     inside: Any = whole
     for step in way:
         inside = inside[int(step) if step.isdigit() else step]
-    inside[last] = value
+    inside[int(last) if last.isdigit() else last] = value
     with pytest.raises(NotDescribed, match=said):
         parse(json.dumps(whole).encode())
+
+
+def test_a_golden_input_may_promise_a_refusal_beside_one_that_promises_figures(whole: dict[str, Any]) -> None:
+    whole["golden"].append({"file": "golden/1.png", "refused": "out_of_distribution"})
+    figures, refusal = parse(json.dumps(whole).encode()).golden
+    assert (refusal.refused, refusal.expect, refusal.tolerance) == ("out_of_distribution", {}, None)
+    assert figures.refused is None
+
+
+def test_every_reason_that_can_be_promised_is_one_of_the_list() -> None:
+    assert set(get_args(GateReason)) <= set(REASONS)
 
 
 def test_every_missing_key_is_named(whole: dict[str, Any]) -> None:

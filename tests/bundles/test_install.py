@@ -17,7 +17,7 @@ from derm_pacs.bundles.threshold import set_threshold
 from derm_pacs.bundles.verify import unusable, verify
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.errors import Defect, Rejected
-from derm_pacs.domain.golden import GoldenResult
+from derm_pacs.domain.golden import GoldenRefusal, GoldenResult, Proof
 from derm_pacs.domain.reasons import RUNNER_FAILED
 from derm_pacs.domain.routing import Route
 from derm_pacs.inference.client import self_test
@@ -32,13 +32,13 @@ pytestmark = pytest.mark.server
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def says(measured: float) -> Callable[[Path, ServingDescription], Sequence[GoldenResult]]:
+def says(measured: float) -> Callable[[Path, ServingDescription], Sequence[Proof]]:
     """Return a self-test that measures this for every promised figure."""
 
-    def test(folder: Path, description: ServingDescription) -> Sequence[GoldenResult]:
+    def test(folder: Path, description: ServingDescription) -> Sequence[Proof]:
         assert (folder / description.weights.file).is_file()
         return [
-            GoldenResult(file=one.file, name=name, expected=expected, measured=measured, tolerance=one.tolerance)
+            GoldenResult(file=one.file, name=name, expected=expected, measured=measured, tolerance=one.tolerance or 0)
             for one in description.golden
             for name, expected in one.expect.items()
         ]
@@ -102,8 +102,28 @@ def test_golden_figures_that_disagree_keep_the_bundle_out(database: Database, so
     assert trail(database) == []
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("", r"golden/0\.png is let through, promised is its refusal as out_of_distribution"),
+        ("no_skin", r"golden/0\.png is refused as no_skin \(too little\), promised is its refusal as out_of_distribution"),
+    ],
+)
+def test_a_golden_picture_that_is_not_refused_as_promised_keeps_the_bundle_out(
+    database: Database, source: Path, tmp_path: Path, reason: str, said: str
+) -> None:
+    def proves(folder: Path, description: ServingDescription) -> Sequence[Proof]:
+        figure = GoldenResult(file="golden/0.png", name="melanoma", expected=0.7, measured=0.7, tolerance=0.01)
+        refusal = GoldenRefusal(file="golden/0.png", promised="out_of_distribution", reason=reason, detail="too little")
+        return [figure, refusal]
+
+    with pytest.raises(Rejected, match=said):
+        install(database, source, tmp_path / "bundles", proves, actor="lead", reason="trial", now=NOW)
+    assert database.transaction(bundles.installed) == ()
+
+
 def test_a_runner_that_fails_keeps_the_bundle_out(database: Database, source: Path, tmp_path: Path) -> None:
-    def fails(folder: Path, description: ServingDescription) -> Sequence[GoldenResult]:
+    def fails(folder: Path, description: ServingDescription) -> Sequence[Proof]:
         raise Defect(RUNNER_FAILED, "weights do not fit")
 
     with pytest.raises(Defect, match="weights do not fit"):

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from derm_pacs.domain.bundle import ServingDescription
+from derm_pacs.domain.bundle import GoldenInput, ServingDescription
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import Refusal, Segmentation
+from derm_pacs.domain.golden import GoldenRefusal, GoldenResult
 from derm_pacs.inference import client, wire
 from derm_pacs.inference.client import FrameOutcome, Runner
 from derm_pacs.inference.landlock import abi
@@ -206,10 +207,37 @@ def test_masks_of_several_frames_do_not_get_mixed(runner: Runner, make_part10: P
 
 def test_golden_figures_are_measured_beside_what_is_promised(runner: Runner) -> None:
     (result,) = runner.golden()
+    assert isinstance(result, GoldenResult)
     assert (result.file, result.name) == ("golden/0.png", "lesion_area_fraction")
     assert result.measured is not None
     assert 0 < result.measured < 1
     assert result.agrees == (abs(result.measured - result.expected) <= result.tolerance)
+
+
+def test_a_promised_refusal_is_one_for_the_promised_reason(tiny_bundle: Bundle) -> None:
+    folder, described = tiny_bundle
+    fields = described.model_dump(by_alias=True)
+    promises = [GoldenInput(file="golden/0.png", refused=reason) for reason in ("poor_quality_contrast", "no_skin")]
+    fields["quality"]["min_contrast"] = 200
+    fields["golden"] += [one.model_dump() for one in promises]
+    with runner_for((folder, ServingDescription.model_validate(fields))) as strict:
+        unexpected, kept, other = strict.golden()
+    assert isinstance(unexpected, GoldenResult)
+    assert not unexpected.agrees
+    assert "lesion_area_fraction is poor_quality_contrast: contrast" in str(unexpected)
+    assert isinstance(kept, GoldenRefusal)
+    assert kept.agrees
+    assert not other.agrees
+    assert str(other).startswith("golden/0.png is refused as poor_quality_contrast (contrast ")
+
+
+def test_a_golden_picture_that_is_let_through_keeps_no_promise_of_a_refusal(tiny_bundle: Bundle) -> None:
+    folder, described = tiny_bundle
+    promised = GoldenInput(file="golden/0.png", refused="out_of_distribution")
+    with runner_for((folder, described.model_copy(update={"golden": [*described.golden, promised]}))) as lenient:
+        _, refusal = lenient.golden()
+    assert not refusal.agrees
+    assert str(refusal) == "golden/0.png is let through, promised is its refusal as out_of_distribution"
 
 
 def test_weights_that_are_not_those_described_are_named(tiny_bundle: Bundle) -> None:

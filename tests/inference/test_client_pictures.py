@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.errors import Defect
 from derm_pacs.domain.findings import Classification, Refusal, Saliency
+from derm_pacs.domain.golden import GoldenResult
 from derm_pacs.inference import client
 from derm_pacs.inference.client import Runner
 from derm_pacs.inference.landlock import abi
@@ -71,6 +72,7 @@ def test_maps_of_several_frames_do_not_get_mixed(runner: Runner, make_part10: Pa
 
 def test_golden_figures_are_measured_of_a_bundle_that_explains(runner: Runner) -> None:
     (result,) = runner.golden()
+    assert isinstance(result, GoldenResult)
     assert result.name == "melanoma"
     assert result.measured is not None
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from derm_networks.deeplabv3plus import DeepLabV3Plus
 from derm_networks.novelty import FeatureSpace
 from derm_networks.served import open_bundle
 from derm_pacs.bundles.description import parse
+from derm_pacs.cli.main import run
 from derm_pacs.domain.bundle import Energy, FeatureDistance
 from derm_pacs.domain.findings import Classification, Refusal
 from derm_pacs.inference.analyse import analyse_pixels, load_bundle
+from derm_pacs.inference.client import self_test
 from derm_training.gate.novelty import FILE, Fitted, _limit, _of_others, features, fit, write
 from derm_training.tables.manifest import read_table
 from derm_training.tables.rows import Table
@@ -132,3 +135,58 @@ def test_the_network_that_draws_masks_has_features_too() -> None:
     network = DeepLabV3Plus().eval()
     with torch.inference_mode():
         assert network.pooled_features(torch.zeros(2, 3, 32, 48)).shape == (2, network.encoder.deep_channels)
+
+
+def shipped(folder: Path, table: Table, *options: str) -> tuple[int, list[dict[str, object]]]:
+    """Run the command on the bundle; returns its status and the golden promises."""
+    status = run(["bundles", "novelty", str(folder), "--data", str(table.path), *options])
+    return status, json.loads((folder / "configs" / "serving.json").read_text())["golden"]
+
+
+@pytest.fixture
+def bundle_to_ship(bundle: Path, tmp_path: Path) -> Path:
+    folder = shutil.copytree(bundle, tmp_path / "novel")
+    metadata = {"version": "1.0.0", "intended_use": "To be tried.", "data_source": "drawn"}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    shutil.rmtree(folder / "golden")
+    (folder / "golden").mkdir()
+    Image.fromarray(skin(60, 80, seed=20)).save(folder / "golden" / "like.png")
+    stripes = np.zeros((60, 80, 3), dtype=np.uint8)
+    stripes[:, ::4] = (20, 250, 60)
+    Image.fromarray(stripes).save(folder / "golden" / "unlike.png")
+    return folder
+
+
+def test_the_command_makes_the_golden_promises_anew_and_the_service_keeps_them(bundle_to_ship: Path, table: Table) -> None:
+    status, (like, unlike) = shipped(bundle_to_ship, table)
+    assert status == 0
+    assert set(like) == {"file", "expect", "tolerance"}
+    assert unlike == {"file": "golden/unlike.png", "refused": "out_of_distribution"}
+    description = parse((bundle_to_ship / "configs" / "serving.json").read_bytes())
+    proofs = self_test(bundle_to_ship, description)
+    assert [str(one) for one in proofs if not one.agrees] == []
+    assert len(proofs) == 3, "two classes of one picture and the refusal of the other"
+    metadata = json.loads((bundle_to_ship / "configs" / "metadata.json").read_text())
+    assert metadata["derm_pacs"]["quality"]["novelty"]["maximum"] == getattr(description.quality.novelty, "maximum", None)
+
+
+def test_a_limit_that_refuses_every_golden_picture_is_not_written(
+    bundle_to_ship: Path, table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bundle_to_ship / "golden" / "like.png").unlink()
+    before = {file: file.read_bytes() for file in bundle_to_ship.rglob("*") if file.is_file()}
+    status, _ = shipped(bundle_to_ship, table)
+    assert status != 0
+    said = capsys.readouterr().err
+    assert "refuses all 1 golden pictures (out_of_distribution 1)" in said
+    assert "put a drawn picture" in said
+    assert {file: file.read_bytes() for file in bundle_to_ship.rglob("*") if file.is_file()} == before
+
+
+def test_by_energy_the_file_of_features_goes(bundle_to_ship: Path, table: Table) -> None:
+    shipped(bundle_to_ship, table)
+    assert (bundle_to_ship / FILE).is_file()
+    status, promises = shipped(bundle_to_ship, table, "--by", "energy")
+    assert status == 0
+    assert not (bundle_to_ship / FILE).exists()
+    assert any("expect" in one for one in promises)

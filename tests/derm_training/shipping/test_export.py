@@ -10,14 +10,20 @@ import torch
 from PIL import Image
 
 from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
+from derm_networks.novelty import FeatureSpace
 from derm_networks.served import make_network, open_bundle, save_weights
 from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.main import run
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.inference.analyse import load_bundle
+from derm_pacs.inference.client import self_test
 from derm_pacs.inference.golden import figures
+from derm_training.gate.novelty import FILE, Fitted
+from derm_training.gate.novelty import write as write_limit
 from derm_training.shipping.export import ExportError, export, record, write_record
 from derm_training.shipping.golden import drawn
+from derm_training.shipping.promises import NoPromise
 from tests.conftest import REPOSITORY
 
 CODE_TRIPLES = code_triples()
@@ -67,14 +73,14 @@ def read(folder: Path, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_what_is_exported_opens_in_the_service_and_gives_the_golden_answers(dtype: Any, tmp_path: Path) -> None:
     folder = toy(tmp_path / "toy")
-    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, dtype=dtype)
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of, dtype=dtype)
     description = ServingDescription.model_validate(read(folder, "serving"))
     assert (description.weights.dtype, description.weights.sha256) == (dtype, made.sha256)
     assert made.size == (folder / "models" / "model.safetensors").stat().st_size
-    assert [one.tolerance for one in description.golden] == [0.002, 0.001, 0.001]
+    assert [one.tolerance for one in description.golden] == [0.002, 0.001, 0.001, 0.001]
     found = figures(load_bundle(folder, description), folder, max_pixels=10**6)
     for one, golden in zip(found, description.golden, strict=True):
-        assert not one.refusal
+        assert one.refusal is None
         assert one.figures == pytest.approx(golden.expect, abs=1e-5)
     assert read(folder, "metadata")["derm_pacs"] == record(read(folder, "serving"), read(folder, "metadata"), CODE_TRIPLES)
 
@@ -83,7 +89,7 @@ def test_both_forms_of_a_checkpoint_and_safetensors_give_the_same_weights(tmp_pa
     bare, wrapped = checkpoint(tmp_path / "a.pt"), checkpoint(tmp_path / "b.pt", wrapped=True)
     save_weights(torch.load(bare, weights_only=True), tmp_path / "c.safetensors", "float32")
     hashes = {
-        export(toy(tmp_path / file.stem), file, CODE_TRIPLES).sha256
+        export(toy(tmp_path / file.stem), file, CODE_TRIPLES, gate_of).sha256
         for file in (bare, wrapped, tmp_path / "c.safetensors")
     }
     assert len(hashes) == 1
@@ -94,7 +100,7 @@ def test_a_golden_picture_that_is_there_is_kept(tmp_path: Path) -> None:
     (folder / "golden").mkdir()
     picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
     Image.fromarray(picture).save(folder / "golden" / "mine.png")
-    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES)
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
     assert list(made.golden) == ["golden/mine.png"]
     expected = open_bundle(folder).probabilities(picture)
     assert made.golden["golden/mine.png"] == pytest.approx(expected, abs=1e-6)
@@ -103,12 +109,12 @@ def test_a_golden_picture_that_is_there_is_kept(tmp_path: Path) -> None:
 def test_a_copy_leaves_the_bundle_as_it_is_and_no_folder_is_overwritten(tmp_path: Path) -> None:
     folder = toy(tmp_path / "toy")
     before = read(folder, "serving")
-    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, out=tmp_path / "copy")
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of, out=tmp_path / "copy")
     assert made.folder == tmp_path / "copy"
     assert read(folder, "serving") == before
     assert not (folder / "models").exists()
     with pytest.raises(ExportError, match="exists already"):
-        export(folder, tmp_path / "best.pt", CODE_TRIPLES, out=tmp_path / "copy")
+        export(folder, tmp_path / "best.pt", CODE_TRIPLES, gate_of, out=tmp_path / "copy")
 
 
 def test_heads_of_training_alone_are_left_out(tmp_path: Path) -> None:
@@ -116,7 +122,7 @@ def test_heads_of_training_alone_are_left_out(tmp_path: Path) -> None:
     trained = EfficientNetAuxiliary("efficientnet-b0", num_classes=2, auxiliary=True)
     torch.save(trained.state_dict(), tmp_path / "best.pt")
     folder = toy(tmp_path / "toy", network)
-    export(folder, tmp_path / "best.pt", CODE_TRIPLES)
+    export(folder, tmp_path / "best.pt", CODE_TRIPLES, gate_of)
     assert not [name for name in open_bundle(folder).network.state_dict() if "auxiliary" in name]
 
 
@@ -125,29 +131,93 @@ def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path: Pat
     other = checkpoint(tmp_path / "other.pt", SMALL_RESNET | {"args": SMALL_RESNET["args"] | {"num_classes": 3}})  # type: ignore[operator]
     before = read(folder, "serving")
     with pytest.raises(ExportError, match=r"other\.pt is no state of the network of serving\.json.*fc\.weight"):
-        export(folder, other, CODE_TRIPLES)
+        export(folder, other, CODE_TRIPLES, gate_of)
     with pytest.raises(ExportError, match="does not exist"):
-        export(folder, tmp_path / "none.pt", CODE_TRIPLES)
+        export(folder, tmp_path / "none.pt", CODE_TRIPLES, gate_of)
     assert read(folder, "serving") == before
     assert not (folder / "models").exists()
 
 
 def test_without_a_checkpoint_the_weights_stay_and_the_record_is_brought_up_to_date(tmp_path: Path) -> None:
     folder = toy(tmp_path / "toy")
-    first = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES)
+    first = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
     description = read(folder, "serving")
     description["operating_points"][0]["threshold"] = 0.7
     (folder / "configs" / "serving.json").write_text(json.dumps(description), encoding="utf-8")
-    assert export(folder, None, CODE_TRIPLES).sha256 == first.sha256
+    assert export(folder, None, CODE_TRIPLES, gate_of).sha256 == first.sha256
     assert read(folder, "metadata")["derm_pacs"]["operating_points"][0]["threshold"] == 0.7
     with pytest.raises(ExportError, match="name the checkpoint to round to int8 from"):
-        export(folder, None, CODE_TRIPLES, dtype="int8")
+        export(folder, None, CODE_TRIPLES, gate_of, dtype="int8")
 
 
 def test_a_class_without_a_code_is_named(tmp_path: Path) -> None:
     folder = toy(tmp_path / "toy")
     with pytest.raises(ExportError, match="melanocytic_nevus has no code"):
         write_record(folder, {})
+
+
+def with_limit(folder: Path, maximum: float) -> Path:
+    """A limit of novelty as `bundles novelty` writes it, in the space of noise."""
+    features = open_bundle(folder).network.pooled_features(torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(1)))  # type: ignore[operator]
+    space = FeatureSpace.fit(features.detach().numpy())
+    write_limit(folder, Fitted(kind="feature_distance", space=space, maximum=maximum, trained_on=40, validated_on=40, refused=0, refused_of_others=0))
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_picture_that_the_gate_refuses_has_its_refusal_promised(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    description = read(folder, "serving")
+    description["quality"]["min_skin_fraction"] = 0.9
+    (folder / "configs" / "serving.json").write_text(json.dumps(description), encoding="utf-8")
+    made = export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    assert [made.golden[f"golden/{place}.png"] == "no_skin" for place in range(4)] == [False, False, False, True]
+    assert read(folder, "serving")["golden"][3] == {"file": "golden/3.png", "refused": "no_skin"}
+    parsed = ServingDescription.model_validate(read(folder, "serving"))
+    assert all(one.agrees for one in self_test(folder, parsed))
+
+
+def test_where_the_gate_refuses_every_golden_picture_nothing_is_written(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    with_limit(folder, 1e-6)
+    before = content(folder)
+    with pytest.raises(NoPromise, match=r"refuses all 4 golden pictures \(out_of_distribution 4\).*; put a drawn picture"):
+        export(folder, None, CODE_TRIPLES, gate_of)
+    with pytest.raises(NoPromise, match="refuses all 4"):
+        export(folder, None, CODE_TRIPLES, gate_of, out=tmp_path / "copy")
+    assert content(folder) == before
+    assert [one.name for one in tmp_path.iterdir() if one.is_dir()] == ["toy"]
+
+
+def test_a_limit_of_novelty_goes_with_the_weights_that_it_was_found_with(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    with_limit(folder, 1e6)
+    same = export(folder, tmp_path / "best.pt", CODE_TRIPLES, gate_of)
+    assert not same.limit_dropped
+    assert "novelty" in read(folder, "serving")["quality"]
+    torch.save({name: tensor * 1.5 for name, tensor in torch.load(tmp_path / "best.pt", weights_only=True).items()}, tmp_path / "other.pt")
+    other = export(folder, tmp_path / "other.pt", CODE_TRIPLES, gate_of)
+    assert other.limit_dropped
+    assert "novelty" not in read(folder, "serving")["quality"]
+    assert not (folder / FILE).exists()
+    assert "novelty" not in read(folder, "metadata")["derm_pacs"]["quality"]
+
+
+def test_a_golden_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    description = read(folder, "serving")
+    description["inference"] = {"kind": "windows", "side": 32, "overlap": 0.5, "share": 0.5, "max_empty": 0.5}
+    (folder / "configs" / "serving.json").write_text(json.dumps(description), encoding="utf-8")
+    (folder / "golden").mkdir()
+    Image.fromarray(np.zeros((64, 64, 3), dtype=np.uint8)).save(folder / "golden" / "black.png")
+    with pytest.raises(NoPromise, match=r"golden/black\.png cannot be read: every window of the picture is empty; take it out"):
+        export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    assert not (folder / "models").exists()
 
 
 def test_the_command_ships_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
