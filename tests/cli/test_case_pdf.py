@@ -2,7 +2,6 @@
 
 import io
 import stat
-from datetime import timedelta
 from pathlib import Path
 
 import pypdf
@@ -10,23 +9,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from derm_pacs.bundles import manifest
 from derm_pacs.cli.exit_codes import ExitCode
-from derm_pacs.domain.case import Step
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.edition import Edition
-from derm_pacs.domain.findings import BundleIdentity, Grade, OperatingPoint
-from derm_pacs.domain.routing import Route
-from derm_pacs.domain.study import CloseReason, Complete
-from derm_pacs.ledger import cases, filing, results, runs
-from derm_pacs.ledger.tables import AuditRow, Bundle
-from derm_pacs.spool.journal import Journal
-from derm_pacs.spool.read import Position, payload, records
-from derm_pacs.spool.record import RecordHeader
-from tests.inference.conftest import describe
+from derm_pacs.ledger import results
+from derm_pacs.ledger.tables import AuditRow
 from tests.results.conftest import STUDY, Source, diagnosis, outlined
 
-from .conftest import NOW, QUIET, Installation
+from .analysed_case import analyse, header, receive, tiny_bundle
+from .conftest import NOW, Installation
 
 pytestmark = pytest.mark.server
 
@@ -36,57 +27,23 @@ SOURCE = Source(rows=60, columns=80)
 @pytest.fixture
 def composed(installation: Installation, tmp_path: Path) -> Installation:
     """An installation with one analysed and composed case, whose destination gets a report SR alone."""
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    describe(folder)
-    listed = manifest.written(manifest.entry(path, (folder / path).read_bytes()) for path in manifest.files(folder))
-    (folder / manifest.MANIFEST).write_bytes(listed)
+    content_hash = tiny_bundle(tmp_path / "bundle")
     _receive(installation)
-    installation.database.transaction(lambda tx: _compose(tx, folder, manifest.content_hash(listed)))
+
+    def compose(tx: Session) -> None:
+        analyse(tx, tmp_path / "bundle", content_hash, lambda _: (diagnosis(0.8731234), outlined(SOURCE.mask)))
+        _keep(tx, Form.REPORT_SR, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.11", b"a report")
+
+    installation.database.transaction(compose)
     return installation
 
 
 def _receive(installation: Installation) -> None:
-    spool = installation.settings.spool_dir
-    with Journal(spool / "listener-0", segment_bytes=1 << 20, reserve_bytes=0) as journal:
-        stored = SOURCE.stored
-        header = RecordHeader(
-            kind="object", calling_ae="CAMERA", called_ae="DERMPACS", received_at=NOW, sop_class_uid=stored.sop_class_uid,
-            sop_instance_uid=stored.sop_instance_uid, study_instance_uid=STUDY, series_instance_uid=stored.series_instance_uid,
-            transfer_syntax_uid=stored.transfer_syntax_uid,
-        )
-        journal.append(header, [SOURCE.part10])
-
-    def file(tx: Session) -> None:
-        facility = filing.ensure_facility(tx, installation.settings.facility)
-        for record in records(spool / "listener-0", Position(0, 0)):
-            filing.file_record(tx, record, payload(spool, record.place), facility_id=facility, quiet=QUIET, now=NOW)
-
-    installation.database.transaction(file)
-
-
-def _compose(tx: Session, folder: Path, content_hash: str) -> None:
-    revision = cases.receiving(tx)[0].revision_id
-    cases.close(tx, revision, Complete(reason=CloseReason.QUIET, at=NOW + timedelta(minutes=1)), actor="clock", now=NOW)
-    cases.take(tx, revision, Step.BEGIN_ANALYSIS, actor="derm-pacs", now=NOW)
-    bundle = Bundle(
-        name="tiny", version="1.0.0", content_hash=content_hash, title="A tiny bundle", grade=Grade.RESEARCH, licence="free",
-        folder=str(folder), installed_at=NOW, active=True,
+    one = SOURCE.stored
+    head = header(
+        sop_class=one.sop_class_uid, uid=one.sop_instance_uid, study=STUDY, series=one.series_instance_uid, syntax=one.transfer_syntax_uid
     )
-    tx.add(bundle)
-    tx.flush()
-    point = OperatingPoint(id="melanoma", output="diagnosis", positive="melanoma", threshold=0.4, set_by="Dr. Lead")
-    known = runs.ActiveBundle(
-        bundle_id=bundle.id, folder=bundle.folder, operating_points=(point,),
-        identity=BundleIdentity(name="tiny", version="1.0.0", content_hash=content_hash, title="A tiny bundle", grade=Grade.RESEARCH),
-    )
-    route = Route(name="all", sop_classes=frozenset(), modalities=frozenset(), bundles=("tiny",), destinations=("pacs",))
-    run = runs.begin(tx, revision_id=revision, bundle=known, route_id=runs.remember_route(tx, route, NOW), settings={}, now=NOW)
-    (image,) = runs.images(tx, revision)
-    found = (diagnosis(0.8731234), outlined(SOURCE.mask))
-    runs.finish(tx, run_id=run, reused_from=None, now=NOW, lesion_rules=(), findings=[(image.instance_id, 1, found)])
-    cases.take(tx, revision, Step.FINISH_ANALYSIS, actor="derm-pacs", now=NOW)
-    _keep(tx, Form.REPORT_SR, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.11", b"a report")
+    receive(installation, [(head, SOURCE.part10)])
 
 
 def _keep(tx: Session, form: Form, sop_class: str, uid: str, data: bytes) -> None:
