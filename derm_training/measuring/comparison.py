@@ -18,6 +18,7 @@ from monai.bundle.config_parser import ConfigParser
 from torch import nn
 
 from derm_networks.transforms import ResizeAntialiased
+from derm_training.learning.progress import tell
 from derm_training.learning.train import TrainingError, train
 from derm_training.measuring.class_figures import Judged, figures
 from derm_training.measuring.predictions import weights_of
@@ -92,6 +93,7 @@ def compare(bundle: Path, out: Path, names: Sequence[str], settings: Mapping[str
     trained: list[_Trained] = []
     rows: list[Row] = []
     for name in (OWN, *names):
+        tell(f"network {name}, {len(trained) + 1} of {len(names) + 1}")
         began = time.monotonic()
         made = train(bundle, out / name, start | (_changes(name) if name != OWN else {}))
         table = read_table(made.table).rows
