@@ -25,6 +25,8 @@ class Trained:
     table: Path
     epochs: int
     epoch: int
+    seconds: float
+    """What all epochs took, those before a stop too."""
     figures: Mapping[str, float]
 
 
@@ -55,8 +57,9 @@ def trained(out: Path, metric: str) -> Trained:
         raise TrainingError(f"{log} does not exist; no epoch was finished")
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     epoch = best_epoch(records, metric)
+    seconds = sum(one["seconds"] for one in records)
     figures = {name: value for name, value in records[epoch - 1].items() if name not in {"epoch", "seconds"}}
-    return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=len(records), epoch=epoch, figures=figures)
+    return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=len(records), epoch=epoch, seconds=seconds, figures=figures)
 
 
 def _plain(own: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ would win by that. All are judged on the same images, so that differences are pa
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +93,6 @@ def compare(bundle: Path, out: Path, names: Sequence[str], settings: Mapping[str
     rows: list[Row] = []
     for name in (OWN, *names):
         tell(f"network {name}, {len(trained) + 1} of {len(names) + 1}")
-        began = time.monotonic()
         made = train(bundle, out / name, start | (_changes(name) if name != OWN else {}))
         table = read_table(made.table).rows
         rows = [row for row in table if row.split in {"val", "test"} and row.label in own["classes"]]
@@ -104,7 +102,7 @@ def compare(bundle: Path, out: Path, names: Sequence[str], settings: Mapping[str
             _Trained(
                 name=name,
                 weights=sum(value.numel() for value in network.parameters()),
-                minutes=(time.monotonic() - began) / 60,
+                minutes=made.seconds / 60,
                 logits=_logits(network.eval(), rows, own),
             )
         )

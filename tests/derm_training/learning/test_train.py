@@ -111,6 +111,7 @@ def test_what_was_learnt_is_kept_of_the_best_epoch_and_the_log_has_a_line_for_ea
     assert {"loss", "auc", "auc SYNTHETIC", "seconds"} <= lines[0].keys()
     again = train(bundle, unbroken, settings(table, epochs=30))  # finished: nothing is left to do
     assert again.epochs == 30
+    assert again.seconds == pytest.approx(sum(one["seconds"] for one in lines)), "of the training, not of this call"
     assert again.figures["auc"] == max(one["auc"] for one in lines) > 0.7
     assert lines[again.epoch - 1]["auc"] == again.figures["auc"]
     network = torch.nn.Sequential(
