@@ -114,7 +114,7 @@ def cloth() -> NDArray[np.uint8]:
     """No skin at all."""
     random = np.random.default_rng(1)
     weave = 20 * np.sin(0.3 * np.arange(640)) + random.normal(0, 6, (480, 640))
-    return np.clip(np.array([80, 120, 140]) + weave[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.array([80, 120, 140]) + weave[..., None], 0, 255), np.uint8)
 
 
 DRAWN: dict[str, Callable[[], NDArray[np.uint8]]] = {
@@ -231,7 +231,7 @@ def test_where_no_part_will_do_the_reader_says_why_and_what_the_finder_found_sta
     for told in (said.comment, case.summary):
         assert because in told
     assert "Take the image again, nearer to the lesion" in said.comment
-    assert "No part of the image shows enough skin and lesion." in case.shown
+    assert f"not analysed, because no_crop: No part of the image shows enough skin and lesion. (searched by {FINDER})" in case.shown
     (skin,) = case.findings(FINDER, "segmentation", "skin")
     assert case.segmented("skin") == skin["pixels"] > 0
     assert "crops around lesion: none" in case.shown

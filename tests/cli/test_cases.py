@@ -45,7 +45,7 @@ def test_a_case_is_shown_with_its_whole_story(held: Installation, key: str) -> N
     for part in (
         "research use", "received", "begin_analysis", "finish_composing", "hold", "quiet_period",
         "nevus 25.0%, melanoma 75.0%; melanoma at or above the threshold 0.4 set by Dr. Lead",
-        "lesion: 4 pixels inside, 25.0% of the image", "not analysed: poor_quality_blur", "Laplacian variance 3 below 20",
+        "lesion: 4 pixels inside, 25.0% of the image", "not analysed, because poor_quality_blur", "Laplacian variance 3 below 20",
         "report_sr", "2.25.11", "Remedy (admin)", "13:01:00 CET", "pacs", "refused",
     ):
         assert part in said.out, part

@@ -124,7 +124,8 @@ def _finding(finding: FindingLine, run: RunLine) -> str:
         case _:
             reason = explained(str(data["reason"]))
             sentence = reason["sentence"] if reason else ""
-            return _on_the_crop(data) + f"not analysed: {data['reason']}: {sentence} {data['detail']}".rstrip()
+            detail = f" ({data['detail']})" if data["detail"] else ""
+            return _on_the_crop(data) + f"not analysed, because {data['reason']}: {sentence}{detail}"
 
 
 def _on_the_crop(data: Mapping[str, Any]) -> str:

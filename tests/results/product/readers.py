@@ -9,7 +9,7 @@ import highdicom
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.findings import Classification, Mask, Segmentation
