@@ -17,8 +17,7 @@ class ViewSettings:
     """Bounds of the random changes; each value is drawn for each picture of a batch.
 
     `zoom` below 1 shows more than the picture (its border mirrored), above 1 a part of it. `squash` is the largest factor
-    by which the two axes differ. `shift` is in half picture sizes. `corners` is the share of views seen as through a round
-    lens, dark beyond its rim, where masks show nothing.
+    by which the two axes differ. `shift` is in half picture sizes.
     """
 
     height: int
@@ -32,7 +31,6 @@ class ViewSettings:
     saturation: float = 0.3
     white_balance: float = 0.12
     blur_share: float = 0.15
-    corners: float = 0.0
 
 
 def random_views(
@@ -46,13 +44,11 @@ def random_views(
     grid = functional.affine_grid(geometry, [len(images), 3, settings.height, settings.width], align_corners=False)
     views = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     views = _colours(_blur(views, settings, generator), settings, generator)
-    moved = None
-    if masks is not None:
-        moved = functional.grid_sample(masks, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    if not settings.corners:
-        return views, moved
-    seen, ground = _lens(views, settings.corners, generator)
-    return views * seen + ground * (1 - seen), None if moved is None else moved * seen
+    if masks is None:
+        return views, None
+    return views, functional.grid_sample(
+        masks, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -89,21 +85,6 @@ def _blur(images: Tensor, settings: ViewSettings, generator: torch.Generator) ->
     blurred = functional.interpolate(small, size=images.shape[2:], mode="bilinear", align_corners=False)
     images[chosen] = blurred
     return images
-
-
-def _lens(images: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return (N, 1, H, W), how far each pixel lies within a lens, and (N, 1, 1, 1), the grey beyond; 1 without a lens."""
-    count, _, height, width = images.shape
-    half = min(height, width) / 2
-    down, across = torch.meshgrid((torch.arange(height) - height / 2) / half, (torch.arange(width) - width / 2) / half, indexing="ij")
-    centre_down, centre_across = (_uniform(count, -0.15, 0.15, generator).view(count, 1, 1) for _ in range(2))
-    radius = _uniform(count, 0.95, 1.6, generator).view(count, 1, 1)
-    rim = _uniform(count, 0.005, 0.08, generator).view(count, 1, 1)
-    away = torch.hypot(down - centre_down, across - centre_across)
-    seen = torch.sigmoid((radius - away) / rim)
-    without = (torch.rand(count, generator=generator) >= share).view(count, 1, 1)
-    ground = _uniform(count, 0.0, 0.2, generator).view(count, 1, 1, 1)
-    return torch.where(without, 1.0, seen)[:, None].to(images.device), ground.to(images.device)
 
 
 def _colours(images: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,6 @@
 """The parts that a training configuration puts into MONAI's engines: device, random views, precision, seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,7 +47,6 @@ class PrepareViews:
         zoom: Sequence[float] = (0.8, 1.6),
         squash: float = 1.3,
         shift: float = 0.2,
-        corners: float = 0.0,
         mixup: float = 0.0,
         mixup_batches: float = 1.0,
         main_classes: int | None = None,
@@ -57,7 +55,7 @@ class PrepareViews:
         small: Sequence[int] | None = None,
     ) -> None:
         low, high = zoom
-        self.settings = ViewSettings(height=height, width=width, zoom=(low, high), squash=squash, shift=shift, corners=corners)
+        self.settings = ViewSettings(height=height, width=width, zoom=(low, high), squash=squash, shift=shift)
         self.small = small
         self.normalise = _Normalise(mean, std)
         self.mixup = mixup
@@ -100,7 +98,10 @@ class PrepareViews:
     def _settings(self) -> ViewSettings:
         if self.small is None or self.epoch > self.small[0]:
             return self.settings
-        return replace(self.settings, height=self.small[1], width=self.small[2])
+        return ViewSettings(
+            height=self.small[1], width=self.small[2],
+            zoom=self.settings.zoom, squash=self.settings.squash, shift=self.settings.shift,
+        )
 
     def _partners(self, labels: Tensor) -> tuple[Tensor, float]:
         share = float(self.random.beta(self.mixup, self.mixup))

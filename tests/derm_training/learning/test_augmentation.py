@@ -45,17 +45,3 @@ def test_bounds_of_nothing_leave_the_picture_as_it_is() -> None:
     for seed in range(4):
         view, _ = random_views(images, None, settings, torch.Generator().manual_seed(seed))
         assert torch.allclose(view, images, atol=1e-5) or torch.allclose(view, images.flip(3), atol=1e-5)
-
-
-def test_behind_the_rim_of_a_lens_it_is_dark_and_no_mask_shows_anything() -> None:
-    images, masks = torch.full((40, 3, 48, 64), 0.8), torch.ones(40, 1, 48, 64)
-    settings = uncoloured(ViewSettings(height=48, width=64, corners=0.5))
-    views, moved = random_views(images, masks, settings, torch.Generator().manual_seed(1))
-    assert moved is not None
-    dark = views[:, :1] < 0.3
-    through = dark.flatten(1).any(dim=1)
-    assert 10 <= int(through.sum()) <= 30, "about half of the views; of some the rim lies beyond the picture"
-    assert float(moved[dark].max()) < 0.5
-    assert float(views[:, :, 20:28, 28:36].min()) > 0.7, "the middle is seen in all"
-    assert not bool(dark[~through].any())
-    assert float(moved[~through].min()) > 0.3
