@@ -32,8 +32,8 @@ def compare(
         derm-pacs bundles compare melanoma_nevus_alexnet --data MELNEV_BALANCED.csv --networks resnet18 --epochs 3 --set teacher=null --out comparison
     """
     with training_packages():
+        from derm_training.experiments import comparison
         from derm_training.learning.train import TrainingError
-        from derm_training.measuring import comparison
     chosen: dict[str, Any] = dict(map(setting, settings))
     chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}

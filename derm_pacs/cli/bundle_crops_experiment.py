@@ -12,7 +12,7 @@ from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
 if TYPE_CHECKING:
-    from derm_training.measuring.crops_experiment import Experiment
+    from derm_training.experiments.crops_experiment import Experiment
 
 Segmenter = Annotated[str, typer.Option("--segmenter", metavar="BUNDLE", help="Bundle that finds lesion (and skin): its folder, or its name: of one in ./monai_bundles, or of one that comes with derm-pacs.")]
 Classifier = Annotated[str, typer.Option("--classifier", metavar="BUNDLE", help="Bundle that reads the images and the crops.")]
@@ -38,7 +38,7 @@ def crops_experiment(
         derm-pacs bundles crops-experiment --segmenter skin_lesion_deeplabv3plus --classifier melanoma_nevus_lite --data MANIFEST.csv --dataset PAD-UFES-20 --positive melanoma,bcc,scc --negative nevus,seborrheic_keratosis,akiec --report crops
     """
     with training_packages():
-        from derm_training.measuring import crops_experiment as experiment
+        from derm_training.experiments import crops_experiment as experiment
     with refused(ValueError, remedy="look at the table and at the labels"):
         found = _made((segmenter, classifier), data, dataset, split, (positive, negative))
     if report is not None:
@@ -64,8 +64,8 @@ def _made(
 
     with training_packages():
         from derm_networks.served import open_bundle
+        from derm_training.experiments.crops_experiment import judge, read
         from derm_training.learning.progress import console
-        from derm_training.measuring.crops_experiment import judge, read
         from derm_training.tables.selection import select
         from derm_training.tables.usable import all_there
     segmenting, classifying = (open_bundle(bundle_folder(name)) for name in bundles)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from derm_pacs.cli.opening import Opened
     from derm_pacs.domain.study import StoredInstance
     from derm_pacs.ledger.read_by import ReadBy
-    from derm_training.measuring.embedding import Embedding, Features, Shown
+    from derm_training.experiments.embedding import Embedding, Features, Shown
 
 BundleOrName = Annotated[str, typer.Argument(metavar="BUNDLE", help="With --data: the bundle's folder, or its name as for `bundles evaluate`. Otherwise the name of an installed bundle.")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="TABLE", help="Images of a table, coloured by their label; without it the stored cases that the bundle has read, coloured by its call.")]
@@ -50,7 +50,7 @@ def embed(
         derm-pacs bundles embed melanoma_nevus_alexnet --config /etc/derm-pacs/derm-pacs.toml --out embedding --reason "drift since May"
     """
     with training_packages():
-        from derm_training.measuring import embedding
+        from derm_training.experiments import embedding
     asked = _Asked(limit=limit, perplexity=perplexity)
     with refused(ValueError, remedy="look at the table, or take more cases"):
         if data is not None:
@@ -78,7 +78,7 @@ class _Asked:
 def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding":
     with training_packages():
         from derm_networks.served import open_bundle
-        from derm_training.measuring.embedding import Shown, embed, pooled_features
+        from derm_training.experiments.embedding import Shown, embed, pooled_features
         from derm_training.tables.manifest import read_rgb
         from derm_training.tables.selection import select
     served = open_bundle(bundle_folder(bundle))
@@ -99,7 +99,7 @@ def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding"
 
 def _of_cases(here: "Opened", name: str, cases: Sequence[str], asked: _Asked, who: tuple[str, str]) -> "Embedding":
     with training_packages():
-        from derm_training.measuring.embedding import embed
+        from derm_training.experiments.embedding import embed
     from derm_pacs.cli.cases import no_such_case
     from derm_pacs.ledger import audit, reading
     from derm_pacs.ledger.read_by import read_by
@@ -136,7 +136,7 @@ def _looked_at(here: "Opened", read: "ReadBy") -> tuple[list["Shown"], list["Fea
     from derm_pacs.domain.errors import Defect
     from derm_pacs.pipeline.runners import Runners
     from derm_pacs.spool.read import payload
-    from derm_training.measuring.embedding import Shown, pooled_features
+    from derm_training.experiments.embedding import Shown, pooled_features
 
     shown: list[Shown] = []
     features: list[Features] = []

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from derm_training.learning.pictures import Bytes, kept_masks, kept_pictures
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Balance, Batches, drawing, rarer_more_often
 from derm_training.tables.manifest import read_table, write_table
-from derm_training.tables.pictures import Bytes, kept_masks, kept_pictures
 from derm_training.tables.rows import Row, Table, counted, spelled
 from derm_training.tables.splits import by_lesion, leaks, paper
 from derm_training.tables.usable import all_there, why_unusable

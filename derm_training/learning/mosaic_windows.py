@@ -17,10 +17,10 @@ from derm_networks.transforms import ResizeAntialiased
 from derm_networks.windows import filled_windows
 from derm_training.learning.augmentation import ViewSettings, random_views
 from derm_training.learning.loaders import Batch, Pictures, Split, divided, few, kept_rows, needed
+from derm_training.learning.pictures import Bytes
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Batches, drawing
 from derm_training.tables.manifest import is_grey, read_rgb, read_table, write_table
-from derm_training.tables.pictures import Bytes
 from derm_training.tables.rows import Row, spelled
 from derm_training.tables.usable import COLOURED
 

@@ -20,8 +20,8 @@ from torch.nn import functional
 from derm_networks.efficientnet_lite import EfficientNetLite, InvertedResidual, imagenet_file, load_imagenet
 from derm_training.learning import start
 from derm_training.learning.engine import TrainingInferer
+from derm_training.learning.pictures import Bytes
 from derm_training.learning.progress import tell
-from derm_training.tables.pictures import Bytes
 
 _SHARPNESS = 2.0
 """The k of swish(k x) / k: large enough to come close to ReLU, small enough to leave a gradient below zero."""

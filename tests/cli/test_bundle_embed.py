@@ -13,7 +13,7 @@ from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.domain.findings import Outcome, Refusal
 from derm_pacs.ledger.tables import AuditRow
 from derm_pacs.spool.record import RecordHeader
-from tests.derm_training.measuring.test_embedding import CLASSIFIER
+from tests.derm_training.experiments.test_embedding import CLASSIFIER
 from tests.inference.conftest import part10, skin
 from tests.results.conftest import diagnosis
 

@@ -16,7 +16,7 @@ pytest.importorskip("sklearn", reason="needs the extra 'train'")
 from derm_networks.served import ServedBundle
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
-from derm_training.measuring.embedding import LIMITS, Embedding, Shown, embed, pooled_features, write
+from derm_training.experiments.embedding import LIMITS, Embedding, Shown, embed, pooled_features, write
 from tests.derm_training.measuring.documented import documented
 from tests.inference.conftest import describe, skin
 

@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 from derm_networks.served import ServedBundle
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
-from derm_training.measuring.crops_experiment import (
+from derm_training.experiments.crops_experiment import (
     Reading,
     as_values,
     crops_by_hand,
@@ -27,8 +27,8 @@ from derm_training.measuring.crops_experiment import (
     write,
 )
 from derm_training.tables.rows import Row
+from tests.derm_training.experiments.test_embedding import CLASSIFIER
 from tests.derm_training.measuring.documented import documented
-from tests.derm_training.measuring.test_embedding import CLASSIFIER
 from tests.inference.conftest import describe
 
 SKIN, DARK, PALE = (220, 170, 150), (90, 50, 40), (250, 240, 235)

@@ -13,9 +13,9 @@ pytest.importorskip("ignite", reason="needs the extra 'train'")
 
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
+from derm_training.experiments import comparison
+from derm_training.experiments.comparison import COMMON, OWN, as_values, compare, write
 from derm_training.learning.train import TrainingError
-from derm_training.measuring import comparison
-from derm_training.measuring.comparison import COMMON, OWN, as_values, compare, write
 from tests.conftest import REPOSITORY
 from tests.derm_training.measuring.documented import documented
 
