@@ -162,7 +162,7 @@ class RouteSettings(Section):
     modalities: Annotated[tuple[Modality, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(description="Values of Modality (0008,0060) that the route takes; empty takes every value.")] = ()
     bundles: Annotated[tuple[Name, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(min_length=1, description="Names of the bundles that read the images, in this order.")]
     destinations: Annotated[tuple[Label, ...], BeforeValidator(as_tuple), AfterValidator(single), Field(min_length=1, description="Names of the destinations for the results.")]
-    reads_crops_of: Annotated[dict[Name, Name], Field(description="Bundles of the route that read crops of the image instead of the whole, each with the earlier bundle of the route that finds them, such as { melanoma_nevus_alexnet = \"skin_lesion_deeplabv3plus\" }.")] = {}  # noqa: RUF012 pydantic gives each entry a copy
+    reads_crops_of: Annotated[dict[Name, Name], Field(description="Bundles of the route that read crops of the image instead of the whole, each with the earlier bundle of the route that finds them, such as { clinical_melanoma_resnet50 = \"skin_lesion_deeplabv3plus\" }.")] = {}  # noqa: RUF012 pydantic gives each entry a copy
     clinical: Annotated[Flag, Field(description="Whether the images may be of patients. A bundle of grade demonstration reads only routes that are not clinical.")] = True
 
     def route(self) -> Route:
