@@ -21,6 +21,7 @@ from derm_pacs.ledger.reading import CaseStory, RunLine
 from derm_pacs.results.readback import ReadGroup, groups_of, key_of
 from derm_pacs.samples import draw
 from derm_pacs.samples.wrap import Kind, wrap_bytes
+from derm_training.shipping.golden import Lesion, drawn_lesion
 from tests.acceptance import studies
 from tests.acceptance.hospital import PHOTOGRAPHIC, Hospital, as_bytes
 from tests.conftest import REPOSITORY
@@ -106,8 +107,10 @@ def two_lesions() -> NDArray[np.uint8]:
 
 
 def bare_skin() -> NDArray[np.uint8]:
-    """A stretch of the limb that has no lesion."""
-    return draw.clinical(4, draw.REGULAR)[:, :400]
+    """Skin without a lesion, as near to a photograph's as drawing comes: the finder takes it for its own."""
+    return drawn_lesion(
+        Lesion(size=(450, 600), skin=(222, 178, 168), pigment=(150, 92, 70), radius=0.001, uneven=0.0, soft=0.1, seed=13)
+    )
 
 
 def cloth() -> NDArray[np.uint8]:
