@@ -26,6 +26,9 @@ from derm_pacs.demonstration.relay import LOOPBACK, RelayThread, listen
 
 START_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 60.0
+_FIRST_ANSWER_SECONDS = 5.0
+"""Of one question while it starts: a connection that came too early may never be answered, the next one is."""
 _STOP_SECONDS = 20.0
 _ROUTE_BACK = """-- Sends every instance that arrives on to every modality, whoever sent it: the loop that a PACS may be set to.
 function OnStoredInstance(instanceId, tags, metadata, origin)
@@ -192,23 +195,23 @@ class Orthanc:
             shutil.rmtree(self._run_dir, ignore_errors=True)
             self._run_dir = None
 
-    def rest(self, path: str, body: object | None = None, *, method: str | None = None) -> Any:
+    def rest(self, path: str, body: object | None = None, *, method: str | None = None, within: float = _ANSWER_SECONDS) -> Any:
         """Return the JSON answer of a REST path such as "/studies"; a body (JSON or bytes) is posted.
 
         Raises `OrthancError` with the status where Orthanc refuses.
         """
-        answer = self.raw(path, body, method=method)
+        answer = self.raw(path, body, method=method, within=within)
         return json.loads(answer) if answer else None
 
-    def raw(self, path: str, body: object | None = None, *, method: str | None = None) -> bytes:
-        """Return the bytes that a REST path answers; a body (JSON or bytes) is posted."""
+    def raw(self, path: str, body: object | None = None, *, method: str | None = None, within: float = _ANSWER_SECONDS) -> bytes:
+        """Return the bytes that a REST path answers; a body (JSON or bytes) is posted. `within` seconds each read must come."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)  # noqa: S310 - our own loopback address
         if self._web is not None:
             known = base64.b64encode(f"{self._web.user}:{self._web.password}".encode()).decode()
             request.add_header("Authorization", f"Basic {known}")
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the same
+            with urllib.request.urlopen(request, timeout=within) as answer:  # noqa: S310 - the same
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             raise OrthancError(f"Orthanc answers {error.code} to {path}: {error.read()[:400]!r}") from error
@@ -315,7 +318,7 @@ class Orthanc:
             if self._process is None or self._process.poll() is not None:
                 raise OrthancError(f"Orthanc ended at once; its log ends:\n{self._log_end()}")
             try:
-                self.rest("/system")
+                self.rest("/system", within=_FIRST_ANSWER_SECONDS)
             except OrthancError:
                 time.sleep(_POLL_SECONDS)
             else:

@@ -16,6 +16,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
 from pynetdicom import AE, evt
 
+from derm_pacs.demonstration import orthanc as orthanc_module
 from derm_pacs.demonstration.orthanc import Orthanc, OrthancError, namespace_command, program
 
 pytestmark = [
@@ -188,3 +189,26 @@ def test_a_port_that_is_taken_is_told_and_leaves_nothing_running(tmp_path: Path)
             orthanc.start()
     with pytest.raises(OrthancError, match="not running"):
         _ = orthanc.pid
+
+
+def test_a_first_connection_that_is_never_answered_does_not_cost_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake stands for Orthanc: one that answers from the second connection on cannot be had on demand."""
+    fake = tmp_path / "orthanc"
+    fake.write_text(
+        f"#!{sys.executable}\n"
+        "import json, socket, sys\n"
+        "listening = socket.create_server(('127.0.0.1', json.load(open(sys.argv[1]))['HttpPort']))\n"
+        "unanswered = listening.accept()\n"
+        "while True:\n"
+        "    connection, _ = listening.accept()\n"
+        "    connection.recv(4096)\n"
+        "    connection.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n{}')\n"
+        "    connection.close()\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(orthanc_module, "program", lambda: str(fake))
+    monkeypatch.setattr(orthanc_module, "_FIRST_ANSWER_SECONDS", 0.5)
+    began = time.monotonic()
+    with Orthanc(tmp_path / "pacs") as answering:
+        assert answering.rest("/system") == {}
+    assert time.monotonic() - began < 50
