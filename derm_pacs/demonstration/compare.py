@@ -12,8 +12,8 @@ from derm_pacs.domain.composed import Form
 from derm_pacs.results import readback
 from derm_pacs.results.picture_figures import figure
 
-_AS_WRITTEN = 1e-5
-"""Relative: a report's figures have six significant digits."""
+_AS_WRITTEN = 1e-6
+"""A report's probabilities have six decimals, however small they are."""
 
 
 def shortcomings(case: CaseAccount) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _reports(case: CaseAccount) -> Iterator[str]:
                 if number is not None
             ]
             for call in image.calls:
-                if not any(math.isclose(one, call.probability, rel_tol=_AS_WRITTEN) for one in said):
+                if not any(math.isclose(one, call.probability, abs_tol=_AS_WRITTEN, rel_tol=0.0) for one in said):
                     yield f"the report does not say {call.positive} {call.probability:.3f} of image {image.sop_instance_uid}"
 
 

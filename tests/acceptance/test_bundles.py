@@ -101,31 +101,12 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
         weights, table = out / "best.pt", out / "table.csv"
         figures = derm_pacs("bundles", "evaluate", FOLDER / name, "--data", table, "--weights", weights, "--json")
         derm_pacs("bundles", "export", FOLDER / name, "--checkpoint", weights, "--out", copy)
-        if serving(FOLDER / name).quality.novelty is not None:  # what is unlike all that was learned from changes with the weights
-            derm_pacs("bundles", "novelty", copy, "--data", with_golden(table, copy), "--share", "0")
         return Made(
             folder=copy, description=serving(copy), training=json.loads(trained), figures=json.loads(figures),
             checkpoint=weights, table=table,
         )
 
     return made
-
-
-def with_golden(table: Path, bundle: Path) -> Path:
-    """Return a table with the bundle's first golden picture among those that set the limit.
-
-    After four steps of training chance decides what lies within it: that picture does, as a bundle without a golden figure proves
-    nothing; of the others each is promised as it comes, figures or refusal.
-    """
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    golden = rows[0] | {"path": str(bundle / "golden" / "0.png"), "split": "val", "lesion_id": "golden", "dataset": "golden"}
-    place = table.with_name("with_golden.csv")
-    with place.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows([*rows, golden])
-    return place
 
 
 def kind_of(described: ServingDescription) -> Kind:

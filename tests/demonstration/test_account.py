@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 from rich.console import Console
 
-from derm_pacs.demonstration import files, tell
+from derm_pacs.demonstration import compare, files, tell
 from derm_pacs.demonstration.account import Area, Call, CaseAccount, ImageAccount, ResultAccount, account
 from derm_pacs.demonstration.compare import shortcomings
 from derm_pacs.demonstration.notice import NOTICE
@@ -223,6 +224,18 @@ def test_a_picture_and_a_report_that_say_another_probability_are_told(image: Dat
         assert said.endswith(f"of image {uid}")
     silent = ResultAccount(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="2.25.9", file=part10(image))
     assert shortcomings(case(image, results=(silent,))) == (f"the report does not say Melanoma 0.730 of image {uid}",)
+
+
+def test_a_small_probability_is_compared_as_it_is_written_with_six_decimals(image: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = SimpleNamespace(images=((image.SOPInstanceUID, 1),), number=lambda _: SimpleNamespace(value=0.000412))
+    monkeypatch.setattr(compare.readback, "groups", lambda _: [written])
+    report = ResultAccount(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="2.25.9", file=part10(image))
+
+    def told(probability: float) -> int:
+        return len(shortcomings(case(image, images=(image_account(image, calls=(replace(CALL, probability=probability),)),), results=(report,))))
+
+    assert told(0.0004123456) == 0
+    assert told(0.000414) == 1
 
 
 def test_a_later_visit_must_say_what_changed(image: Dataset) -> None:

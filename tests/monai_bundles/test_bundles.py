@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -262,16 +264,25 @@ def test_the_network_takes_and_gives_what_the_metadata_says(name: str, tmp_path:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of a few drawn pictures with every label that a bundle knows, with masks of skin and lesion; in each split."""
-    folder = tmp_path_factory.mktemp("images")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Tables of a few drawn pictures, in the colours that the named bundle reads."""
+
+    @cache
+    def made(colour: str) -> Path:
+        return drawn_table(tmp_path_factory.mktemp(f"images-{colour}"), grey=colour == "GREY")
+
+    return lambda name: made(description(name).input.colour)
+
+
+def drawn_table(folder: Path, *, grey: bool) -> Path:
+    """Write pictures with every label that a bundle knows, with masks of skin and lesion, in each split; return their table."""
     labels = sorted({one.id for name in BUNDLES for output in description(name).outputs if output.kind == "classification" for one in output.classes})
     random = np.random.default_rng(3)
     lines = ["path,label,mask,skin,split,source,dataset,lesion_id"]
     for number, label in enumerate(labels):
         for split in ("train", "val"):
             picture = random.integers(0, 255, (400, 480, 3), dtype=np.uint8)
-            Image.fromarray(picture).save(folder / f"{label}-{split}.png")
+            Image.fromarray(picture).convert("L" if grey else "RGB").save(folder / f"{label}-{split}.png")
             mask = np.zeros((400, 480), np.uint8)
             mask[100:300, 100 : 200 + 10 * number] = 255
             Image.fromarray(mask).save(folder / f"{label}-{split}-mask.png")
@@ -283,17 +294,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.server
 @each_bundle
-def test_stock_training_runs_and_writes_weights_that_the_network_takes(name: str, images: Path, tmp_path: Path) -> None:
+def test_stock_training_runs_and_writes_weights_that_the_network_takes(name: str, images: Callable[[str], Path], tmp_path: Path) -> None:
     few = ("--epochs", "1", "--pictures", "28", "--batch", "2", "--pretrained", "none", "--device", "cpu")
-    stock(name, tmp_path, "run", *files("train"), "--data", str(images), "--output_dir", str(tmp_path / "out"), *few)
+    stock(name, tmp_path, "run", *files("train"), "--data", str(images(name)), "--output_dir", str(tmp_path / "out"), *few)
     state = torch.load(tmp_path / "out" / "best.pt", weights_only=True)
     networks.build(description(name).network).load_state_dict(state, strict=True)
 
 
 @pytest.mark.server
 @each_bundle
-def test_stock_evaluation_runs(name: str, images: Path, tmp_path: Path) -> None:
-    stock(name, tmp_path, "run", *files("evaluate"), "--data", str(images), "--split", "val")
+def test_stock_evaluation_runs(name: str, images: Callable[[str], Path], tmp_path: Path) -> None:
+    stock(name, tmp_path, "run", *files("evaluate"), "--data", str(images(name)), "--split", "val")
 
 
 @each_bundle

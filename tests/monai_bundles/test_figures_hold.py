@@ -115,7 +115,8 @@ def test_the_explanation_lies_in_the_lesion_as_often_as_the_card_says() -> None:
     description = ServingDescription.model_validate_json((folder / "configs" / "serving.json").read_bytes())
     network = networks.build(description.network)
     weights.load(folder, description.weights, network)
-    bundle = LoadedBundle(description=description, network=network)
+    description = description.model_copy(update={"quality": description.quality.model_copy(update={"novelty": None})})
+    bundle = LoadedBundle(description=description, network=network)  # the card's figure is of all images, whatever the gate says
     judged = {row.image for row in labelled_rows(images / "MELNEV_BALANCED.csv", "val", ("nevus", "melanoma"))}
     inside, hits = [], []
     for row in masked_rows(images / "MANIFEST.csv", "val"):
