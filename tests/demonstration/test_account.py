@@ -15,7 +15,7 @@ from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 from rich.console import Console
 
-from derm_pacs.demonstration import compare, files, tell
+from derm_pacs.demonstration import files, tell
 from derm_pacs.demonstration.account import Area, Call, CaseAccount, ImageAccount, ResultAccount, account
 from derm_pacs.demonstration.compare import shortcomings
 from derm_pacs.demonstration.notice import NOTICE
@@ -25,6 +25,7 @@ from derm_pacs.domain.delivery import DeliveryState, Proof
 from derm_pacs.domain.findings import BundleIdentity, Grade, OperatingPoint, Rectangle, RunRole
 from derm_pacs.ledger.reading import CaseStory, FindingLine, RevisionStory, RunLine
 from derm_pacs.ledger.reading_results import DeliveryLine, ResultLine
+from derm_pacs.results import readback
 from derm_pacs.samples.studies import Study
 from derm_pacs.samples.wrap import Kind, Label, part10, wrap_bytes
 
@@ -228,7 +229,7 @@ def test_a_picture_and_a_report_that_say_another_probability_are_told(image: Dat
 
 def test_a_small_probability_is_compared_as_it_is_written_with_six_decimals(image: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     written = SimpleNamespace(images=((image.SOPInstanceUID, 1),), number=lambda _: SimpleNamespace(value=0.000412))
-    monkeypatch.setattr(compare.readback, "groups", lambda _: [written])
+    monkeypatch.setattr(readback, "groups", lambda _: [written])
     report = ResultAccount(form=Form.REPORT_SR, sop_class_uid="1.2", sop_instance_uid="2.25.9", file=part10(image))
 
     def told(probability: float) -> int:
