@@ -195,12 +195,12 @@ class Orthanc:
             shutil.rmtree(self._run_dir, ignore_errors=True)
             self._run_dir = None
 
-    def rest(self, path: str, body: object | None = None, *, method: str | None = None, within: float = _ANSWER_SECONDS) -> Any:
+    def rest(self, path: str, body: object | None = None, *, method: str | None = None) -> Any:
         """Return the JSON answer of a REST path such as "/studies"; a body (JSON or bytes) is posted.
 
         Raises `OrthancError` with the status where Orthanc refuses.
         """
-        answer = self.raw(path, body, method=method, within=within)
+        answer = self.raw(path, body, method=method)
         return json.loads(answer) if answer else None
 
     def raw(self, path: str, body: object | None = None, *, method: str | None = None, within: float = _ANSWER_SECONDS) -> bytes:
@@ -318,7 +318,7 @@ class Orthanc:
             if self._process is None or self._process.poll() is not None:
                 raise OrthancError(f"Orthanc ended at once; its log ends:\n{self._log_end()}")
             try:
-                self.rest("/system", within=_FIRST_ANSWER_SECONDS)
+                self.raw("/system", within=_FIRST_ANSWER_SECONDS)
             except OrthancError:
                 time.sleep(_POLL_SECONDS)
             else:

@@ -11,8 +11,7 @@ from PIL import Image
 
 from derm_pacs.domain.bundle import ServingDescription
 from derm_pacs.domain.findings import Classification
-from derm_pacs.inference import networks, weights
-from derm_pacs.inference.analyse import LoadedBundle, analyse_pixels
+from derm_pacs.inference.analyse import analyse_pixels, load_bundle
 from derm_training.measuring.statistics import area_under_curve
 from derm_training.tables.manifest import labelled_rows, masked_rows, read_mask, read_rgb
 from tests.conftest import REPOSITORY, shared_data
@@ -113,10 +112,8 @@ def test_the_explanation_lies_in_the_lesion_as_often_as_the_card_says() -> None:
     images = shared_data() / "images"
     folder = FOLDER / "melanoma_nevus_alexnet"
     description = ServingDescription.model_validate_json((folder / "configs" / "serving.json").read_bytes())
-    network = networks.build(description.network)
-    weights.load(folder, description.weights, network)
     description = description.model_copy(update={"quality": description.quality.model_copy(update={"novelty": None})})
-    bundle = LoadedBundle(description=description, network=network)  # the card's figure is of all images, whatever the gate says
+    bundle = load_bundle(folder, description)  # the card's figure is of all images, whatever the gate says
     judged = {row.image for row in labelled_rows(images / "MELNEV_BALANCED.csv", "val", ("nevus", "melanoma"))}
     inside, hits = [], []
     for row in masked_rows(images / "MANIFEST.csv", "val"):
