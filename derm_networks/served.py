@@ -15,7 +15,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from monai.transforms.intensity.array import NormalizeIntensity
-from monai.transforms.post.array import FillHoles, KeepLargestConnectedComponent
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -26,7 +25,7 @@ from derm_networks.efficientnet_lite import EfficientNetLite
 from derm_networks.eight_bit import SCALE, quantised, restored
 from derm_networks.ensemble import EfficientNetLiteEnsemble
 from derm_networks.mirrors import mean_of_mirrors
-from derm_networks.regions import KeepLargeRegions
+from derm_networks.regions import filled
 from derm_networks.residual import ResidualNetwork
 from derm_networks.transforms import ResizeAntialiased
 from derm_networks.windows import combined, filled_windows
@@ -78,7 +77,7 @@ class ServedBundle:
         """Return (height, width) of the segmentation with the id `output`, of the first output where it is None.
 
         Logits are enlarged to the picture, activated and compared with the threshold; with `cleaned` the largest region, or
-        every large one where the description keeps `large`, has its holes filled, and what is below the least area counts as none.
+        those that the description's `keep` names, have their holes filled, and what is below the least area counts as none.
         """
         outputs = self.description["outputs"]
         described = outputs[0] if output is None else next(one for one in outputs if one["id"] == output)
@@ -88,9 +87,7 @@ class ServedBundle:
         inside = (torch.sigmoid(full) >= described["threshold"]).float()
         if not cleaned:
             return np.asarray(inside[0].numpy() > 0)
-        largest = described.get("keep", "largest") == "largest"
-        keep = KeepLargestConnectedComponent(applied_labels=[1], connectivity=2) if largest else KeepLargeRegions()
-        region = np.asarray(FillHoles(applied_labels=[1], connectivity=1)(keep(inside)))[0] > 0
+        region = filled(inside, described.get("keep", "largest"))[0]
         return region if region.mean() >= described["min_area_fraction"] else np.zeros_like(region)
 
     def coloured(self, picture: Picture) -> Picture:

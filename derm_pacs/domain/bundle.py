@@ -148,7 +148,7 @@ class SegmentationOutput(_Closed):
     """Logits of shape (1, maps, height, width) at the network's input size, of which `channel` is this output's.
 
     They are brought to the image's size bilinearly, then activated and compared with the threshold;
-    the largest connected region, or every large one, is kept and its holes are filled.
+    the largest connected region, or those that `keep` names, are kept and their holes filled.
     """
 
     kind: Literal["segmentation"]
@@ -158,8 +158,9 @@ class SegmentationOutput(_Closed):
     concept: Name
     channel: Annotated[int, Field(ge=0, le=63)] = 0
     """Outputs of different channels may share one tensor of the network."""
-    keep: Literal["largest", "large"] = "largest"
-    """`large`: every region of at least a fifth of the largest one's area."""
+    keep: Literal["largest", "large", "inside"] = "largest"
+    """`large`: every region of at least a fifth of the largest one's area. `inside`: of these none that the image's border
+    cuts, where the largest lies whole in the image."""
     min_area_fraction: Unit
     """Share of the image below which nothing counts as found."""
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.transforms.post.array import Activations, AsDiscrete, FillHoles, KeepLargestConnectedComponent
+from monai.transforms.post.array import Activations, AsDiscrete
 from torch import Tensor, nn
 from torch.nn import functional
 
 from derm_networks.novelty import FeatureSpace
-from derm_networks.regions import KeepLargeRegions
+from derm_networks.regions import filled
 from derm_pacs.domain.bundle import (
     ClassificationOutput,
     FeatureDistance,
@@ -33,10 +33,6 @@ from derm_pacs.inference.quality import gate, measure, skin_gate
 from derm_pacs.inference.windows import analyse_windows
 
 _sigmoid = Activations(sigmoid=True)
-_largest = KeepLargestConnectedComponent(applied_labels=[1], connectivity=2)
-_large = KeepLargeRegions()
-# The background joins through edges where the region joins through corners too.
-_filled = FillHoles(applied_labels=[1], connectivity=1)
 _ROWS_AT_ONCE = 512
 
 
@@ -171,8 +167,7 @@ def _segmentation(logits: Tensor, output: SegmentationOutput, *, rows: int, colu
     own = logits[:, output.channel : output.channel + 1].float()
     full = functional.interpolate(own, size=(rows, columns), mode="bilinear", align_corners=False)
     inside = AsDiscrete(threshold=output.threshold)(_sigmoid(full[0]))
-    kept = (_largest if output.keep == "largest" else _large)(inside)
-    region = np.asarray(_filled(kept))[0].astype(np.bool_)
+    region = filled(torch.as_tensor(inside), output.keep)[0]
     return Segmentation(
         output=output.id,
         concept=output.concept,
