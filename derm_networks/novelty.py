@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_ROUNDING = 1e-4
+"""Of the length of the mean: a hundred times what float32 sums of a network differ by between processors."""
+
 
 def energies(logits: NDArray[np.floating]) -> Floats:
     """Return minus the log-sum-exp of each row of (n, classes): high where no class is likely (Liu et al., NeurIPS 2020)."""
@@ -41,24 +44,30 @@ class FeatureSpace:
     def fit(cls, features: NDArray[np.floating], *, variance: float = 0.999, most: int = 128) -> Self:
         """Fit to (n, C) features of n at least 3 training images: the fewest directions that hold `variance`, at most `most`.
 
-        Raises `ValueError` where the features do not vary.
+        A spread below a ten-thousandth of the mean's length counts as that much: what is smaller is the rounding of a network's
+        float32 sums, which changes with the processor and its threads. Raises `ValueError` where the features vary no more.
         """
         values = np.asarray(features, dtype=np.float64)
         mean = values.mean(axis=0)
         centred = values - mean
         _, spread, rows = np.linalg.svd(centred, full_matrices=False)
         shares = np.cumsum(spread**2) / max(float((spread**2).sum()), 1e-300)
-        if len(values) < 3 or spread[0] < 1e-12:
-            raise ValueError(f"the features of {len(values)} images do not vary: nothing can be told apart by them")
+        deviations = spread / np.sqrt(max(len(values) - 1, 1))
+        rounding = max(_ROUNDING * float(np.linalg.norm(mean)), 1e-12)
+        if len(values) < 3 or deviations[0] <= rounding:
+            raise ValueError(
+                f"the features of {len(values)} images hardly vary: nothing can be told apart by them; train the network, or take more images"
+            )
         # one direction at least is left over for the residual
-        count = max(1, min(most, int(np.searchsorted(shares, variance)) + 1, int((spread > spread[0] * 1e-6).sum()) - 1))
+        real = int((deviations > max(rounding, deviations[0] * 1e-6)).sum())
+        count = max(1, min(most, int(np.searchsorted(shares, variance)) + 1, real - 1))
         basis = rows[:count].T
         rest = centred - centred @ basis @ basis.T
         return cls(
             mean=mean,
             basis=basis,
-            scale=spread[:count] / np.sqrt(len(values) - 1),
-            residual=max(float(np.sqrt((rest**2).sum(axis=1).mean())), 1e-12),
+            scale=deviations[:count],
+            residual=max(float(np.sqrt((rest**2).sum(axis=1).mean())), rounding),
         )
 
     def distances(self, features: NDArray[np.floating]) -> Floats:

@@ -86,8 +86,22 @@ def test_the_fewest_directions_that_hold_the_variance_are_kept() -> None:
     assert len(FeatureSpace.fit(features, variance=0.9, most=1).scale) == 1
 
 
+@given(st.integers(0, 1000))
+def test_what_rounding_changes_does_not_change_a_distance(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    features = 10 + draw.normal(size=(40, 1)) * np.eye(6)[0]  # one direction that says something
+    noise, more = (1e-5 * draw.normal(size=(40, 6)) for _ in range(2))
+    space = FeatureSpace.fit(features + noise)
+    assert np.allclose(space.distances(features + noise), space.distances(features + more), atol=0.05)
+
+
+def test_features_of_a_network_that_hardly_learned_make_no_space() -> None:
+    with pytest.raises(ValueError, match="train the network"):
+        FeatureSpace.fit(10 + 1e-5 * np.random.default_rng(0).normal(size=(40, 6)))
+
+
 def test_features_that_do_not_vary_make_no_space() -> None:
-    with pytest.raises(ValueError, match="do not vary"):
+    with pytest.raises(ValueError, match="hardly vary"):
         FeatureSpace.fit(np.ones((10, 4)))
 
 
