@@ -1,5 +1,6 @@
 """What tests of several rooms share: the real PostgreSQL, a fresh or migrated database, the shared test data."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -18,6 +19,10 @@ from derm_pacs.ledger.database import Database
 from derm_pacs.operations.postgres import ROLE, EmbeddedPostgres
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Several processes of tests run side by side: threads of torch beyond one each would only wait for each other's cores. It
+# holds for their children too, and has to be said before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Fewer examples than Hypothesis takes by itself: `make check` stays under two minutes. A rule over a large space asks
 # for more at its own place. No deadline: a busy machine is no failure.

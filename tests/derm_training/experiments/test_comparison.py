@@ -19,6 +19,8 @@ from derm_training.learning.train import TrainingError
 from tests.conftest import REPOSITORY
 from tests.derm_training.measuring.documented import documented
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 SHIPPED = REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet" / "configs"
 OWN_NETWORK = {"_target_": "DenseNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 2, "init_features": 4, "growth_rate": 2, "block_config": [1]}
 SMALL = {**OWN_NETWORK, "init_features": 8, "out_channels": "$len(@classes)"}

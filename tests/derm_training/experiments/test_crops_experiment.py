@@ -31,6 +31,8 @@ from tests.derm_training.experiments.test_embedding import CLASSIFIER
 from tests.derm_training.measuring.documented import documented
 from tests.inference.conftest import describe
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 SKIN, DARK, PALE = (220, 170, 150), (90, 50, 40), (250, 240, 235)
 
 DEEPLAB = {

@@ -20,6 +20,8 @@ from derm_training.experiments.embedding import LIMITS, Embedding, Shown, embed,
 from tests.derm_training.measuring.documented import documented
 from tests.inference.conftest import describe, skin
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 ALEXNET = {"name": "alexnet", "args": {"num_classes": 2, "rank": 2}}
 CLASSES = [{"id": "nevus", "concept": "melanocytic_nevus"}, {"id": "melanoma", "concept": "melanoma"}]
 CLASSIFIER = {

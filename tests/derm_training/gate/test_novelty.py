@@ -26,6 +26,8 @@ from derm_training.tables.manifest import read_table
 from derm_training.tables.rows import Table
 from tests.inference.conftest import describe, skin
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 RESNET = {"name": "resnet", "args": {"in_channels": 3, "num_classes": 2, "block": "basic", "layers": [1, 1, 1, 1]}}
 CLASSES = [{"id": "nevus", "concept": "melanocytic_nevus"}, {"id": "melanoma", "concept": "melanoma"}]
 

@@ -19,6 +19,8 @@ from derm_training.learning.train import TrainingError, train
 from derm_training.tables.manifest import read_table
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 SHIPPED = REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet" / "configs"
 TINY = (
     "$torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),"

@@ -21,6 +21,8 @@ from derm_training.tables.manifest import read_rgb
 from derm_training.tables.rows import Row
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 pytest.importorskip("ignite", reason="needs the extra 'train'")
 pytest.importorskip("sklearn", reason="needs the extra 'train'")
 

@@ -26,6 +26,8 @@ from derm_training.shipping.golden import drawn
 from derm_training.shipping.promises import NoPromise
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.server  # trains or evaluates networks
+
 CODE_TRIPLES = code_triples()
 BUNDLES = sorted(place.parent.parent for place in (REPOSITORY / "monai_bundles").glob("*/configs/serving.json"))
 SMALL_RESNET = {"name": "resnet", "args": {"in_channels": 3, "num_classes": 2, "block": "basic", "layers": [1, 1, 1, 1]}}
