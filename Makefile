@@ -53,7 +53,7 @@ static: .venv/.complete ## the part of check that runs nothing
 	@$(if $(GENERATED),$(BIN)/cog --check $(GENERATED))
 
 fast-tests: .venv/.complete ## the tests without servers, on two cores
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not server and not acceptance'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not server and not acceptance and not campaign'
 
 clean: ## remove what was built; .venv stays
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
