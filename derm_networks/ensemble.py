@@ -31,8 +31,12 @@ class EfficientNetLiteEnsemble(nn.Module):
         return torch.stack([member(x) for member in self.members]).mean(dim=0)
 
     def pooled_features(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to the pooled features of all members side by side (N, 1280 members)."""
-        return torch.cat([cast(EfficientNetLite, member).pooled_features(x) for member in self.members], dim=1)
+        """(N, 3, H, W) to the pooled features of the first member (N, 1280), which the others follow.
+
+        What is unlike all that was learned is told by one network that learned it; a member that keeps its ImageNet weights
+        knows screens and documents too, and beside it they would no longer stand out.
+        """
+        return cast(EfficientNetLite, self.members[0]).pooled_features(x)
 
     def class_maps(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to one map per class (N, num_classes, H / 32, W / 32), whose means are the logits."""
