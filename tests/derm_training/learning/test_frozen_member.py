@@ -51,8 +51,8 @@ def test_all_but_the_last_layer_is_imagenets_and_the_classes_are_told_apart(tmp_
     network.load_state_dict(state)
     own = ServedBundle(description=described(outputs=[CALL]), network=network)
     for row in rows:
-        with Image.open(row.image) as picture:
-            told = own.probabilities(np.asarray(picture))
+        with Image.open(row.image) as opened:
+            told = own.probabilities(np.asarray(opened))
         assert max(told, key=lambda name: told[name]) == row.label
 
 
