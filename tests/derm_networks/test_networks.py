@@ -1,5 +1,7 @@
 """Shapes, sizes and keys of the networks that the bundles name."""
 
+from typing import cast
+
 import pytest
 import torch
 from monai.networks.nets.efficientnet import EfficientNetBN
@@ -124,7 +126,7 @@ def test_an_ensemble_answers_by_the_mean_of_its_members_and_takes_their_weights(
     picture = random(2, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(ensemble(picture), (members[0](picture) + members[1](picture)) / 2)
-        torch.testing.assert_close(ensemble.pooled_features(picture), members[0].pooled_features(picture))
+        torch.testing.assert_close(ensemble.pooled_features(picture), cast(EfficientNetLite, members[0]).pooled_features(picture))
     with pytest.raises(ValueError, match="variants is empty"):
         EfficientNetLiteEnsemble([], num_classes=2)
 
