@@ -40,10 +40,14 @@ class KeepLargeRegions(Transform):
         areas = np.bincount(regions.ravel())
         areas[0] = 0  # the background
         large = (areas > 0) & (areas >= self.share * areas.max())
-        cut = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
-        if self.inside and areas.argmax() not in cut:
+        if self.inside and areas.argmax() not in (cut := at_border(regions)):
             large[cut] = False
         return np.asarray(large[regions], dtype=np.bool_)
+
+
+def at_border(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return the values that (H, W) has along its border."""
+    return np.unique(np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]))
 
 
 class KeepLargeRegionsd(MapTransform):

@@ -21,7 +21,7 @@ from skimage.measure import label
 
 from derm_networks.deeplabv3plus import enlarge
 from derm_networks.mirrors import mean_of_mirrors
-from derm_networks.regions import filled
+from derm_networks.regions import at_border, filled
 from derm_networks.served import Picture, ServedBundle, open_bundle, prepare
 from derm_training.learning.progress import console
 from derm_training.tables.manifest import read_rgb, read_table, write_table
@@ -30,9 +30,9 @@ from derm_training.tables.rows import Row, counted
 OUTLINED = "outlined"
 """How the name of a set of outlined pictures begins; the set that they are from follows."""
 
-_SURE, _LEAST_SURE = 0.7, 0.3
+_SURE = 0.7
 _AGREED = 0.8
-"""Of what has at least probability 0.3, the share that has to have 0.7: a region whose border is known."""
+"""The share of the region that has to have at least the probability `_SURE`."""
 _AREA = (0.005, 0.7)
 """Of the picture, the least and the largest region."""
 
@@ -55,11 +55,9 @@ def outline(picture: Picture, bundle: ServedBundle) -> NDArray[np.bool_] | str:
         return "too little or too much was outlined"
     if label(region, connectivity=2).max() > 1:  # type: ignore[no-untyped-call]
         return "several regions"
-    border = np.concatenate([region[0], region[-1], region[:, 0], region[:, -1]])
-    if border.any():
+    if at_border(region).any():
         return "cut by the border"
-    near = np.asarray(probability[0])[region]
-    if (near >= _SURE).sum() < _AGREED * (near >= _LEAST_SURE).sum():
+    if (np.asarray(probability[0])[region] >= _SURE).mean() < _AGREED:
         return "border not sure"
     return np.asarray(region, dtype=np.bool_)
 
