@@ -7,6 +7,7 @@ torch.hub from where torchvision and MONAI keep them, and each file's SHA-256 be
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 from urllib.error import URLError
@@ -26,6 +27,7 @@ from derm_networks.efficientnet_lite import (
 from derm_networks.ensemble import EfficientNetLiteEnsemble
 from derm_networks.open_nsfw import load_open_nsfw, open_nsfw_file
 from derm_networks.residual import ResidualNetwork
+from derm_networks.served import read_weights
 
 NAMES = ("imagenet", "open_nsfw")
 
@@ -148,3 +150,10 @@ def _factored(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
         result[f"{layer}.1.weight"] = left[:, :rank] * root
         result[f"{layer}.1.bias"] = result.pop(f"{layer}.bias")
     return result
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, or of a bare state dict by torch.save, such as a training's `best.pt`."""
+    if file.suffix == ".safetensors":
+        return read_weights(file)
+    return cast(dict[str, Tensor], torch.load(file, map_location="cpu", weights_only=True))

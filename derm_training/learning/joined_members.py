@@ -7,11 +7,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from derm_networks.ensemble import joined
-from derm_networks.served import read_weights, save_weights
+from derm_networks.pretrained import read_state
+from derm_networks.served import save_weights
 
 _PREFIX = "members."
 
@@ -23,7 +23,7 @@ def join(files: Sequence[Path]) -> dict[str, Tensor]:
     """
     members: list[dict[str, Tensor]] = []
     for file in files:
-        state = read_weights(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True, map_location="cpu")
+        state = read_state(file)
         if not state or not all(key.startswith(_PREFIX) for key in state):
             raise ValueError(f"{file} holds no ensemble; train one with `bundles train melanoma_nevus_lite`")
         own: dict[int, dict[str, Tensor]] = {}

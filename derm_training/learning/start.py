@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from derm_networks.pretrained import load
-from derm_networks.served import read_weights
+from derm_networks.pretrained import load, read_state
 from derm_training.learning.batch_norm import normalised
 from derm_training.learning.progress import tell
 
@@ -41,7 +40,7 @@ def _from_file(network: nn.Module, file: Path) -> list[str]:
     """Load what fits and return the names of the others; raises ValueError if nothing fits."""
     if not file.is_file():
         raise ValueError(f"{file} does not exist; pretrained names weights such as imagenet, a file, or none")
-    given: dict[str, Tensor] = read_weights(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True, map_location="cpu")
+    given = read_state(file)
     own = network.state_dict()
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if not fitting:

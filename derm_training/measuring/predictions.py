@@ -22,7 +22,7 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
-from derm_networks.served import read_weights
+from derm_networks.pretrained import read_state
 from derm_training.measuring.statistics import Values, dice, jaccard
 from derm_training.tables.manifest import read_mask, read_rgb
 from derm_training.tables.rows import Row
@@ -80,9 +80,9 @@ def weights_of(file: str | Path, network: torch.nn.Module) -> dict[str, Tensor]:
 
     A checkpoint may hold more than what is served: the auxiliary classifiers of a training are left behind.
     """
+    state = read_state(Path(file))
     if Path(file).suffix == ".safetensors":
-        return read_weights(file)
-    state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
     wanted = network.state_dict()
     return {name: value for name, value in state.items() if name in wanted}
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from derm_networks.efficientnet_auxiliary import without_auxiliary
-from derm_networks.served import Dtype, make_network, read_weights, save_weights
+from derm_networks.pretrained import read_state
+from derm_networks.served import Dtype, make_network, save_weights
 from derm_training.shipping.promises import GateOf, Promise, write_promises
 from derm_training.shipping.staging import staged
 
@@ -143,11 +143,8 @@ def _state(checkpoint: Path, network: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the weights of the served network; raises `ExportError` where they are another network's."""
     if not checkpoint.is_file():
         raise ExportError(f"{checkpoint} does not exist; name best.pt of a training")
-    if checkpoint.suffix == ".safetensors":
-        state = read_weights(checkpoint)
-    else:
-        loaded = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        state = loaded.get("model", loaded)
+    loaded: dict[str, Any] = dict(read_state(checkpoint))
+    state: dict[str, Tensor] = loaded.get("model", loaded)
     if network["name"] == "efficientnet_auxiliary":
         state = without_auxiliary(state)
     try:
