@@ -4,20 +4,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from derm_networks.served import open_bundle
+from derm_networks.served import ServedBundle, open_bundle
+from derm_training.learning.precision import Precision
 from derm_training.learning.progress import tell
 
 
 class Teacher:
     """The network of a bundle's folder, which reads views at its own size and speaks in the pupil's order of classes."""
 
-    def __init__(self, network: nn.Module, steps: list[dict[str, Any]], order: list[int], device: torch.device) -> None:
-        self.network = network.to(device).eval()
-        self.steps = steps
+    def __init__(self, bundle: ServedBundle, order: list[int], device: torch.device, precision: Precision) -> None:
+        self.network = bundle.network.to(device)
+        self.steps: list[dict[str, Any]] = bundle.description["preprocessing"]
         self.order = order
+        self.precision = precision
+        self.identity = f"{bundle.description['weights']['sha256']} {self.steps} {order} {precision.name}"
+        """What decides the words."""
 
     @torch.no_grad()
     def __call__(self, views: Tensor) -> Tensor:
@@ -25,12 +29,17 @@ class Teacher:
         inputs = views
         for step in self.steps:
             inputs = _prepared(inputs, step)
-        logits: Tensor = self.network(inputs)
+        with self.precision.on(inputs.device):
+            logits: Tensor = self.network(inputs)
         return logits.float()[:, self.order]
 
 
-def teacher(folder: str | Path | None, classes: list[str], device: torch.device) -> Teacher | None:
+def teacher(
+    folder: str | Path | None, classes: list[str], device: torch.device, precision: str = "float32"
+) -> Teacher | None:
     """Return the bundle in `folder` as teacher of `classes`; None, and a line that says so, where no such folder is.
+
+    It computes in the numbers that `precision` names (see `Precision`).
 
     Raises ValueError if the bundle does not tell all of these classes apart.
     """
@@ -45,7 +54,7 @@ def teacher(folder: str | Path | None, classes: list[str], device: torch.device)
     if missing := sorted(set(classes) - set(known)):
         raise ValueError(f"the teacher {place} knows {', '.join(known)}, not {', '.join(missing)}; set teacher to another bundle or to none")
     tell(f"learning from the labels and from {place.resolve().name} {bundle.description['version']}")
-    return Teacher(bundle.network, bundle.description["preprocessing"], [known.index(one) for one in classes], device)
+    return Teacher(bundle, [known.index(one) for one in classes], device, Precision(precision))
 
 
 def _prepared(inputs: Tensor, step: dict[str, Any]) -> Tensor:

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from derm_training.learning.augmentation import ViewSettings, random_views
 from derm_training.learning.distillation import Teacher
+from derm_training.learning.precision import Precision
+from derm_training.learning.recurring_views import RecurringViews, mixed_advice
 from derm_training.learning.skin_labels import composed_batch
 
 
@@ -32,7 +34,7 @@ class PrepareViews:
 
     Targets are `label`, or `mask` and `known`, as the losses want them. With `mixup` above zero each view of a batch (of the
     share `mixup_batches` of the batches) is mixed with another one by a share drawn from Beta(mixup, mixup); pictures of the
-    first `main_classes` mix among themselves. `teacher` adds its `advice` on the views. `composed` is the share of the
+    first `main_classes` mix among themselves. `teacher` adds its `advice` on the views, by `recurring` on views that come again. `composed` is the share of the
     views that are laid, with their lesion, on a background that is no skin, where lesion and skin are the network's maps
     (see `skin_labels`): then all views teach both. `small` is (epochs, height, width): the first epochs run at this size.
     """
@@ -51,6 +53,7 @@ class PrepareViews:
         mixup_batches: float = 1.0,
         main_classes: int | None = None,
         teacher: Teacher | None = None,
+        recurring: RecurringViews | None = None,
         composed: float | None = None,
         small: Sequence[int] | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class PrepareViews:
         self.composed = composed
         self.main_classes = main_classes
         self.teacher = teacher
+        self.recurring = recurring
         self.generator = torch.Generator()
         self.random = np.random.default_rng(0)
         self.epoch = 1
@@ -85,14 +89,24 @@ class PrepareViews:
                 views, moved = composed_batch(views, moved[:, :1], self.generator, share=self.composed)
                 known = torch.ones_like(known)
             return self.normalise(views), {"mask": moved, "known": known}
-        views, _nothing = random_views(images, None, self._settings(), self.generator)
+        return self._taught(images, batch, device)
+
+    def _taught(self, images: Tensor, batch: Mapping[str, Any], device: torch.device) -> tuple[Tensor, dict[str, Any]]:
+        advice = None
+        if self.teacher is not None and self.recurring is not None:
+            views, advice = self.recurring(images, batch["number"], self.teacher, self._settings(), self.generator)
+        else:
+            views, _nothing = random_views(images, None, self._settings(), self.generator)
         targets: dict[str, Any] = {"label": batch["label"].to(device)}
         if self.mixup and self.random.random() < self.mixup_batches:
             partners, weight = self._partners(batch["label"])
-            views = weight * views + (1 - weight) * views[partners.to(device)]
-            targets |= {"partner": targets["label"][partners.to(device)], "weight": torch.full((len(views),), weight, device=device)}
+            partners = partners.to(device)
+            views = weight * views + (1 - weight) * views[partners]
+            targets |= {"partner": targets["label"][partners], "weight": torch.full((len(views),), weight, device=device)}
+            if advice is not None:
+                advice = mixed_advice(advice, advice[partners], weight)
         if self.teacher is not None:
-            targets["advice"] = self.teacher(views)
+            targets["advice"] = self.teacher(views) if advice is None else advice
         return self.normalise(views), targets
 
     def _settings(self) -> ViewSettings:
@@ -145,7 +159,7 @@ class _Normalise:
 
 
 class TrainingInferer(Inferer):
-    """Runs the network in bfloat16 where `precision` is `bfloat16`, sums and weights staying float32; else in `float32`.
+    """Runs the network in the numbers that `precision` names (see `Precision`).
 
     From epoch `kept_after` + 1 on, the modules called `kept` keep their weights and running statistics, of a module that has a
     method `keep_early_layers` (the encoder of EfficientNet-Lite) its layers up to stride 4: a third of a step's time saved.
@@ -153,9 +167,7 @@ class TrainingInferer(Inferer):
 
     def __init__(self, *, precision: str = "bfloat16", kept: Sequence[str] = (), kept_after: int = 0) -> None:
         super().__init__()
-        if precision not in {"bfloat16", "float32"}:
-            raise ValueError(f"precision is {precision!r}; it can be bfloat16 or float32")
-        self.precision = precision
+        self.precision = Precision(precision)
         self.kept = kept
         self.kept_after = kept_after
         self.epoch = 1
@@ -168,7 +180,7 @@ class TrainingInferer(Inferer):
         """Return what the network says of `inputs` (N, 3, H, W)."""
         for name in self.kept if self.epoch > self.kept_after else ():
             self._keep(network.get_submodule(name))
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with self.precision.on(inputs.device):
             return network(inputs)
 
     def _keep(self, module: Any) -> None:

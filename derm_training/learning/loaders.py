@@ -1,5 +1,6 @@
 """What a training configuration names as its images: a table becomes MONAI's data loaders of training and validation."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +26,7 @@ _MASKS = {"lesion": lambda row: row.mask, "skin": lambda row: row.skin}  # what 
 
 
 class Pictures(Dataset[Batch]):
-    """Decoded images with their targets: `image` (N, 3, H, W) uint8, `label` (N,) or `mask` (N, M, H, W) uint8 and `known`."""
+    """Decoded images with their targets: `image` (N, 3, H, W) uint8, `number` (N,), `label` (N,) or `mask` (N, M, H, W) uint8 and `known`."""
 
     def __init__(self, rows: Sequence[Row], images: Bytes, targets: dict[str, Tensor | Bytes]) -> None:
         self.datasets = [row.dataset for row in rows]
@@ -35,12 +36,20 @@ class Pictures(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.datasets)
 
+    def digest(self) -> str:
+        """Return the SHA-256 of all pictures."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """Return a whole batch."""
-        batch: Batch = {"image": torch.from_numpy(self.images[indices]), "dataset": [self.datasets[n] for n in indices]}
+        batch: Batch = {
+            "image": torch.from_numpy(self.images[indices]),
+            "number": torch.tensor(indices),
+            "dataset": [self.datasets[n] for n in indices],
+        }
         for name, values in self.targets.items():
             batch[name] = values[indices] if isinstance(values, Tensor) else torch.from_numpy(values[indices])
         return batch

@@ -1,4 +1,4 @@
-"""What a training says while it runs: a bar with the time left on a terminal, one line for each epoch elsewhere."""
+"""What a training says while it runs: a bar with the time left on a terminal; elsewhere a line for each epoch, and an early one."""
 
 import math
 import time
@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from derm_training.learning.schedule import step_loss
 
 _CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+_EARLY_SECONDS = 30.0  # until the first word on the time left, where an epoch may take many minutes and no bar is shown
 
 
 def console() -> Console:
@@ -39,6 +40,7 @@ class TrainingProgress:
         self._began = 0.0
         self._first = 0
         self._loss = 0.0
+        self._told_early = False
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer; after the handlers that resume and validate."""
@@ -66,10 +68,22 @@ class TrainingProgress:
     def _step(self, engine: Engine) -> None:
         self._loss += step_loss(engine)
         if self._bar is None:
+            self._tell_early(engine)
             return
         done = (engine.state.iteration - 1) % (engine.state.epoch_length or 1) + 1
         told = f"epoch {engine.state.epoch} of {engine.state.max_epochs}, loss {self._loss / done:.3f}"
         self._bar.update(self._bar.task_ids[0], completed=engine.state.iteration, description=told)
+
+    def _tell_early(self, engine: Engine) -> None:
+        passed = time.monotonic() - self._began
+        if self._told_early or passed < _EARLY_SECONDS or engine.state.epoch > self._first + 1:
+            return
+        self._told_early = True
+        length, epochs = engine.state.epoch_length or 0, engine.state.max_epochs or 0
+        before = self._first * length
+        left = passed / (engine.state.iteration - before) * (epochs * length - engine.state.iteration)
+        step = (engine.state.iteration - 1) % length + 1
+        tell(f"epoch {engine.state.epoch} of {epochs}, step {step} of {length}; about {duration(left)} left")
 
     def _epoch(self, engine: Engine) -> None:
         epochs, last = engine.state.epoch, engine.state.max_epochs or 0
