@@ -41,7 +41,7 @@ def activate(
     demonstration comes into force only where no clinical route names it.
 
     Examples:
-        derm-pacs bundles activate melanoma_nevus_alexnet 1.2.0 --reason "validated on our images"
+        derm-pacs bundles activate melanoma_nevus_alexnet 1.3.0 --reason "validated on our images"
     """
     with opened(config, start_embedded=True) as here:
         made = activating.activate(
