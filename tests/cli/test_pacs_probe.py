@@ -28,6 +28,8 @@ from derm_pacs.settings.write import to_toml
 
 from .conftest import Installation, Said
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 VERIFICATION, COMMITMENT, FIND = "1.2.840.10008.1.1", "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1"
 ALL = (SecondaryCaptureImageStorage, SegmentationStorage, ComprehensiveSRStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage)
 NATIVE = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)

@@ -14,6 +14,8 @@ from derm_pacs.domain.commitment import Reported
 from derm_pacs.domain.errors import Busy, Rejected, Transient
 from derm_pacs.domain.reasons import NO_COMMITMENT, PEER_AWAY, PEER_BUSY, PEER_REFUSES
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 TRANSACTION = "2.25.77"
 REFERENCES = [("1.2.840.10008.5.1.4.1.1.66.4", "2.25.1"), ("1.2.840.10008.5.1.4.1.1.88.34", "2.25.2")]
 

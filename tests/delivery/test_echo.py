@@ -11,6 +11,8 @@ from derm_pacs.domain.errors import Rejected, Transient
 from derm_pacs.domain.marks import IMPLEMENTATION_CLASS_UID
 from derm_pacs.domain.reasons import PEER_AWAY, PEER_REFUSES
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 
 def test_a_peer_that_answers_raises_nothing_and_learns_who_we_are(place: Any, make_peer: Any) -> None:
     seen: list[str] = []

@@ -29,6 +29,8 @@ from derm_pacs.domain.edition import (
 from derm_pacs.domain.errors import Busy, Rejected, Transient
 from derm_pacs.domain.reasons import PEER_AWAY, PEER_BUSY, PEER_REFUSES
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 WANTED = Edition(forms=frozenset({Form.REPORT_SR, Form.OVERLAY_SR, Form.SEG, Form.PICTURE}))
 NATIVE = {EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN}
 SC, SEG, SR, SR_3D = (

@@ -14,6 +14,8 @@ from derm_pacs.domain.composed import Composed
 from derm_pacs.domain.errors import Busy, Rejected, Transient
 from derm_pacs.domain.reasons import NO_QUERY, PEER_AWAY, PEER_BUSY, PEER_REFUSES
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 Answers = Iterator[tuple[int, Dataset | None]]
 
 

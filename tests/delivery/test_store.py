@@ -15,6 +15,8 @@ from derm_pacs.domain.composed import Composed, Form
 from derm_pacs.domain.errors import Busy, Rejected, Transient
 from derm_pacs.domain.reasons import NO_CONTEXT, OBJECT_REFUSED, PEER_AWAY, PEER_BUSY, PEER_REFUSES
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 Log = list[tuple[str, int]]
 
 

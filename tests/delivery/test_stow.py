@@ -20,6 +20,8 @@ from derm_pacs.domain.reasons import ACCESS_DENIED, NO_CONTEXT, NO_SERVICE, OBJE
 
 from .web_peer import Reply, Request, WebService, serving, stored, told
 
+pytestmark = pytest.mark.server  # peers on real sockets, whose silences take their time
+
 Log = list[tuple[str, int]]
 
 
