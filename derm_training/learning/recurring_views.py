@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from derm_training.learning.augmentation import ViewSettings, random_views
 from derm_training.learning.distillation import Teacher
@@ -55,7 +56,7 @@ class RecurringViews:
         if self._words is None:
             self._words = self._opened(teacher, settings)
         _, each = np.unique(numbers * self.count + drawn, return_index=True)  # a batch may show a view twice
-        unheard = each[np.isnan(self._words[numbers[each], drawn[each], 0])]
+        unheard = each[np.isnan(self._words[numbers[each], drawn[each]]).any(axis=1)]
         if len(unheard):
             self._words[numbers[unheard], drawn[unheard]] = teacher(views[torch.from_numpy(unheard)]).cpu().numpy()
         return torch.from_numpy(self._words[numbers, drawn]).to(views.device)
@@ -77,7 +78,8 @@ class RecurringViews:
 
 def mixed_advice(advice: Tensor, other: Tensor, weight: float) -> Tensor:
     """Return logits (N, classes) whose probabilities are `weight` of those of `advice` and the rest of those of `other`."""
-    return torch.log(weight * torch.softmax(advice, dim=1) + (1 - weight) * torch.softmax(other, dim=1))
+    shares = torch.tensor([weight, 1 - weight], device=advice.device).log()
+    return torch.logaddexp(functional.log_softmax(advice, dim=1) + shares[0], functional.log_softmax(other, dim=1) + shares[1])
 
 
 def _again(views: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:

@@ -109,6 +109,8 @@ def test_mixed_advice_has_the_mixed_probabilities() -> None:
     advice, other = torch.tensor([[2.0, -1.0], [0.0, 50.0]]), torch.tensor([[-3.0, 1.0], [60.0, 0.0]])
     mixed = torch.softmax(mixed_advice(advice, other, 0.7), dim=1)
     torch.testing.assert_close(mixed, 0.7 * torch.softmax(advice, dim=1) + 0.3 * torch.softmax(other, dim=1))
+    certain = torch.tensor([[0.0, 500.0]])
+    assert bool(torch.isfinite(mixed_advice(certain, certain, 1.0)).all()), "a teacher may be as sure as it likes"
 
 
 def prepared(recurring: RecurringViews, teacher: Counting | None, **more: Any) -> dict[str, Any]:

@@ -123,6 +123,16 @@ def test_what_was_learnt_is_kept_of_the_best_epoch_and_the_log_has_a_line_for_ea
     network.load_state_dict(torch.load(again.weights, weights_only=True), strict=True)
 
 
+def test_the_shipped_recipe_asks_its_teacher_and_keeps_what_it_said(bundle: Path, table: Path, tmp_path: Path) -> None:
+    train(bundle, tmp_path, settings(table, epochs=3, teacher=str(SHIPPED.parent)))
+    (file,) = (tmp_path / "cache").glob("words-*.npy")
+    words = np.load(file)
+    heard = ~np.isnan(words).any(axis=2)
+    assert words.shape == (28, 10, 2), "of each picture to learn from ten views, of each two logits"
+    assert 28 <= heard.sum() < 3 * 28, "in three epochs a view has come again"
+    assert all(np.isfinite(one["loss"]) for one in left_by(tmp_path)[1])
+
+
 def test_another_seed_gives_other_weights(bundle: Path, table: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(bundle, tmp_path / name, settings(table, epochs=2, seed=seed))
