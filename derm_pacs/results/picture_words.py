@@ -166,7 +166,10 @@ def panels(frame: Frame, preview: Preview | None) -> tuple[Panel, ...]:
     made = [Panel(preview=preview, size=size_of_frame, outlines=outlines, caption=caption)]
     for one, saliency in explained:
         watched, region = _lower(_names(one.classification)[saliency.class_id]), one.classification.region
-        said = f"{code(saliency.method).meaning}: where the network looked for {watched}, coarsely. It outlines no disease."
+        said = (
+            f"{code(saliency.method).meaning}: where the network looked for {watched}, coarsely. "
+            "It outlines no disease; the brightest place is bright however little it weighs."
+        )
         if region is None:
             lesions = tuple(each for each in outlines if each.is_lesion)
             made.append(Panel(preview=preview, size=size_of_frame, outlines=lesions, caption=said, heat=saliency.grid))
