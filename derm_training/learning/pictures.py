@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from derm_networks.transforms import ResizeAntialiased
+from derm_training.learning.kept_array import kept_array
 from derm_training.learning.progress import console
 from derm_training.tables.manifest import read_mask, read_rgb
 
@@ -42,14 +43,10 @@ def _kept(
     """Return the arrays of a file named after all that decides them, which appears under its name only when it is whole."""
     seen = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] if file else None for file in files]
     name = hashlib.sha256(json.dumps([seen, shape]).encode()).hexdigest()[:16]
-    ready = folder / f"{name}.npy"
-    if not ready.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        growing = folder / f"{name}.part"
-        array = np.lib.format.open_memmap(growing, mode="w+", dtype=np.uint8, shape=(len(files), *shape))
+
+    def fill(array: Bytes) -> None:
         for index, file in enumerate(track(files, "reading images", console=console(), transient=True)):
             if file is not None:
                 array[index] = one(file)
-        array.flush()
-        growing.replace(ready)
-    return np.asarray(np.load(ready, mmap_mode="r"))
+
+    return kept_array(folder / f"{name}.npy", (len(files), *shape), np.uint8, fill)

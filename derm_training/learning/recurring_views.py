@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from derm_training.learning.augmentation import ViewSettings, random_views
 from derm_training.learning.distillation import Teacher
+from derm_training.learning.kept_array import kept_array
 from derm_training.learning.loaders import Pictures
 
 
@@ -32,7 +33,7 @@ class RecurringViews:
         self.pictures = pictures
         self.count = count
         self.folder = Path(folder) / "cache"
-        self._words: NDArray[np.float32] | None = None
+        self._words: dict[tuple[str, ViewSettings], NDArray[np.float32]] = {}
 
     def __call__(
         self, images: Tensor, numbers: Tensor, teacher: Teacher, settings: ViewSettings, generator: torch.Generator
@@ -53,27 +54,21 @@ class RecurringViews:
     def _said(
         self, views: Tensor, numbers: NDArray[np.int64], drawn: NDArray[np.int64], teacher: Teacher, settings: ViewSettings
     ) -> Tensor:
-        if self._words is None:
-            self._words = self._opened(teacher, settings)
+        words = self._words.get((teacher.identity, settings))
+        if words is None:
+            words = self._words[teacher.identity, settings] = self._opened(teacher, settings)
         _, each = np.unique(numbers * self.count + drawn, return_index=True)  # a batch may show a view twice
-        unheard = each[np.isnan(self._words[numbers[each], drawn[each]]).any(axis=1)]
+        unheard = each[np.isnan(words[numbers[each], drawn[each]]).any(axis=1)]
         if len(unheard):
-            self._words[numbers[unheard], drawn[unheard]] = teacher(views[torch.from_numpy(unheard)]).cpu().numpy()
-        return torch.from_numpy(self._words[numbers, drawn]).to(views.device)
+            words[numbers[unheard], drawn[unheard]] = teacher(views[torch.from_numpy(unheard)]).cpu().numpy()
+        return torch.from_numpy(words[numbers, drawn]).to(views.device)
 
     def _opened(self, teacher: Teacher, settings: ViewSettings) -> NDArray[np.float32]:
         """Return the words (pictures, count, classes) that the file keeps, NaN where none was said yet."""
         decides = [self.pictures.digest(), teacher.identity, self.count, repr(settings)]
         file = self.folder / f"words-{hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]}.npy"
-        if not file.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            growing = file.with_suffix(".part")
-            shape = (len(self.pictures), self.count, len(teacher.order))
-            words = np.lib.format.open_memmap(growing, mode="w+", dtype=np.float32, shape=shape)
-            words[:] = np.nan
-            words.flush()
-            growing.replace(file)
-        return np.asarray(np.load(file, mmap_mode="r+"))
+        shape = (len(self.pictures), self.count, len(teacher.order))
+        return kept_array(file, shape, np.float32, lambda words: words.fill(np.nan), mode="r+")
 
 
 def mixed_advice(advice: Tensor, other: Tensor, weight: float) -> Tensor:

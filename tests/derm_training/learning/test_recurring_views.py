@@ -100,6 +100,14 @@ def test_other_pictures_views_or_teachers_have_words_of_their_own(other: str, tm
     assert teacher.asked > 0
 
 
+def test_views_of_another_size_in_the_same_training_have_words_of_their_own(tmp_path: Path) -> None:
+    teacher, recurring = Counting(), RecurringViews(pictures=pictures(), count=1, folder=tmp_path)
+    shown(recurring, teacher, 1)
+    shown(recurring, teacher, 2, ViewSettings(height=8, width=8))
+    assert teacher.asked == 3 + 3
+    assert len(list(tmp_path.rglob("words-*.npy"))) == 2
+
+
 def test_no_view_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="count is 0; each picture has at least one view"):
         RecurringViews(pictures=pictures(), count=0, folder=tmp_path)
