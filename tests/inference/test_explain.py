@@ -1,5 +1,6 @@
 """A map is where the network looked, of the class that is watched, and never another image's; the closed form is Grad-CAM's."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -204,12 +205,16 @@ class MapsOfClasses(nn.Module):
         return self.fc.bias
 
 
-def settled(network: nn.Module) -> nn.Module:
-    """Give the normalisations of a random network the statistics of some pictures, without which nothing comes through."""
+def settled(make: Callable[[], nn.Module]) -> nn.Module:
+    """Make a random network, the same every time, and give its normalisations the statistics of some pictures.
+
+    Without these nothing comes through. With other random weights the whole map may be negative, and there is none to show.
+    """
+    torch.manual_seed(7)
+    network = make()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
-    torch.manual_seed(7)
     with torch.no_grad():
         for _ in range(2):
             network.train()(torch.randn(4, 3, 96, 128))
@@ -239,19 +244,19 @@ def test_the_closed_form_is_grad_cam_up_to_scale(telling_bundle: Bundle, seed: i
 
 
 @pytest.mark.parametrize(
-    ("network", "layer_name"),
+    ("make", "layer_name"),
     [
-        (EfficientNetLite("lite0", num_classes=2), "head"),
-        (ResidualNetwork(num_classes=2, block="basic", layers=(1, 1, 1, 1)), "layer4"),
+        (lambda: EfficientNetLite("lite0", num_classes=2), "head"),
+        (lambda: ResidualNetwork(num_classes=2, block="basic", layers=(1, 1, 1, 1)), "layer4"),
     ],
 )
 def test_the_closed_form_of_the_served_networks_is_grad_cam_of_their_last_maps(
-    telling_bundle: Bundle, drawn: Pixels, network: nn.Module, layer_name: str
+    telling_bundle: Bundle, drawn: Pixels, make: Callable[[], nn.Module], layer_name: str
 ) -> None:
     large = changed(
         telling_bundle, preprocessing=[{"op": "resize", "height": 96, "width": 128, "mode": "bilinear", "antialias": True}]
     )
-    by_gradient, closed = grids((telling_bundle[0], large), settled(network), layer_name, drawn)
+    by_gradient, closed = grids((telling_bundle[0], large), settled(make), layer_name, drawn)
     assert by_gradient is not None
     assert closed is not None
     assert by_gradient.shape == closed.shape == (3, 4)
@@ -259,8 +264,7 @@ def test_the_closed_form_of_the_served_networks_is_grad_cam_of_their_last_maps(
 
 
 def test_the_map_of_an_ensemble_is_the_sum_of_its_members_maps(telling_bundle: Bundle, drawn: Pixels) -> None:
-    ensemble = EfficientNetLiteEnsemble(variants=["lite0", "lite0"], num_classes=2)
-    settled(ensemble)
+    ensemble = settled(lambda: EfficientNetLiteEnsemble(variants=["lite0", "lite0"], num_classes=2))
     description = changed(
         telling_bundle, explanation=CAM,
         preprocessing=[{"op": "resize", "height": 96, "width": 128, "mode": "bilinear", "antialias": True}],
