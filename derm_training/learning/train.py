@@ -2,8 +2,9 @@
 
 import json
 import logging
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from monai.bundle.workflows import ConfigWorkflow
 
 from derm_training.learning.checkpoints import best_epoch
+
+_COMPONENT = re.compile(r"component '([^']+)'")
+"""How an error of MONAI's `instantiate` names the class or function that it could not call."""
 
 
 class TrainingError(Exception):
@@ -46,7 +50,7 @@ def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
         workflow.run()
         workflow.finalize()
     except (RuntimeError, ValueError) as error:
-        raise _told(error) from error
+        raise _told(error, own) from error
     return trained(out, next(iter(own["evaluator"]["key_val_metric"])) if settings.get("split") != "paper" else "")
 
 
@@ -81,11 +85,24 @@ def _workflow(config: Path, settings: dict[str, Any]) -> ConfigWorkflow:
         )
 
 
-def _told(error: Exception) -> Exception:
-    """MONAI wraps what a part raises in its own errors: the innermost says what is wrong."""
+def _told(error: Exception, own: Mapping[str, Any]) -> Exception:
+    """MONAI wraps what a part raises in its own errors: the innermost says what is wrong, the one around it of which part."""
     inner: BaseException = error
+    part = None
     while inner.__cause__ is not None:
+        part = _COMPONENT.search(str(inner)) or part
         inner = inner.__cause__
-    if isinstance(inner, ValueError | FileNotFoundError | ModuleNotFoundError):
-        return TrainingError(str(inner))
+    wrong_settings = isinstance(inner, TypeError) and part is not None
+    if wrong_settings or isinstance(inner, ValueError | FileNotFoundError | ModuleNotFoundError):
+        places = sorted(_made_as(part[1], own)) if part else []
+        return TrainingError(f"{inner}{' (' + ', '.join(places) + ' in train.json)' if places else ''}")
     return error
+
+
+def _made_as(target: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """Give the settings, as `--set` writes them, whose part is a `target`."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            if value.get("_target_") == target:
+                yield key
+            yield from (f"{key}#{below}" for below in _made_as(target, value))
