@@ -1,6 +1,8 @@
 """The call that follows from a probability and an operating point."""
 
-from derm_pacs.domain.findings import Classification, OperatingPoint
+from collections.abc import Iterable
+
+from derm_pacs.domain.findings import Classification, ClassProbability, OperatingPoint
 
 
 def is_positive(classification: Classification, point: OperatingPoint) -> bool:
@@ -17,3 +19,9 @@ def call(classification: Classification, point: OperatingPoint) -> str:
         return point.positive
     others = [one for one in classification.probabilities if one.class_id != point.positive]
     return max(others, key=lambda one: one.probability).class_id
+
+
+def called_first(classification: Classification, points: Iterable[OperatingPoint]) -> list[ClassProbability]:
+    """Return the classes in the order in which a person is told of them: those called, then from the most probable on."""
+    called = {call(classification, point) for point in points}
+    return sorted(classification.probabilities, key=lambda one: (one.class_id not in called, -one.probability))

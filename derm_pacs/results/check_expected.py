@@ -8,7 +8,7 @@ import numpy as np
 
 from derm_pacs.domain.codes import PRIVATE_SCHEME
 from derm_pacs.domain.findings import Combine, Run
-from derm_pacs.domain.operating_point import call
+from derm_pacs.domain.operating_point import call, called_first
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.results.arrange import SKIN, Classified, Frame, LesionCall, LesionTold, Region, place_of
 from derm_pacs.results.lesions import Lesion
@@ -124,7 +124,7 @@ def _classes(
 ) -> Iterator[Expected]:
     classification, points = one.classification, one.points
     concepts = {each.class_id: each.concept for each in classification.probabilities}
-    for each in classification.probabilities:
+    for each in called_first(classification, points):
         numbers: list[Figure] = [("probability", each.probability, "1")]
         evaluations = []
         for point in points:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from highdicom.sr import MeasurementsAndQualitativeEvaluations, QualitativeEvaluation, TrackingIdentifier
 
 from derm_pacs.domain.findings import Classification, Combine, OperatingPoint, Run
-from derm_pacs.domain.operating_point import call
+from derm_pacs.domain.operating_point import call, called_first
 from derm_pacs.results import wording
 from derm_pacs.results.arrange import Frame
 from derm_pacs.results.coded import concept
@@ -34,11 +34,13 @@ class Judged:
 
 
 def class_groups(judged: Judged) -> list[Group]:
-    """Return a group for each class, in the bundle's order; the class that a threshold watches carries the call.
+    """Return a group for each class: those that are called, then the others from the most probable on.
 
-    The call's certainty (111012 DCM, in per cent) is the bundle's own probability of the called class.
+    A viewer that knows no template shows the groups in their order, each under its class as "Finding": the first that is read
+    is the call, also where that is not the class that a threshold watches. The watched class carries threshold and call. The
+    call's certainty (111012 DCM, in per cent) is the bundle's own probability of the called class.
     """
-    return [_group(judged, each.class_id) for each in judged.classification.probabilities]
+    return [_group(judged, each.class_id) for each in called_first(judged.classification, judged.points)]
 
 
 def _group(judged: Judged, class_id: str) -> Group:

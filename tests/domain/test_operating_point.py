@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derm_pacs.domain.findings import Classification, ClassProbability, OperatingPoint
-from derm_pacs.domain.operating_point import call, is_positive
+from derm_pacs.domain.operating_point import call, called_first, is_positive
 
 
 def classification(**probabilities: float) -> Classification:
@@ -36,6 +36,19 @@ def test_a_low_threshold_calls_the_positive_class_though_another_is_more_probabl
 
 def test_below_the_threshold_the_most_probable_of_the_others_is_called() -> None:
     assert call(classification(melanoma=0.6, nevus=0.1, keratosis=0.3), point(0.9)) == "keratosis"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "told"),
+    [(0.15, ["melanoma", "nevus", "keratosis"]), (0.5, ["nevus", "melanoma", "keratosis"])],
+)
+def test_a_person_is_told_of_the_called_class_first_then_of_the_most_probable(threshold: float, told: list[str]) -> None:
+    seen = classification(keratosis=0.1, melanoma=0.2, nevus=0.7)
+    assert [one.class_id for one in called_first(seen, [point(threshold)])] == told
+
+
+def test_without_an_operating_point_the_most_probable_class_is_first() -> None:
+    assert [one.class_id for one in called_first(classification(melanoma=0.2, nevus=0.8), [])] == ["nevus", "melanoma"]
 
 
 def test_a_class_that_the_output_lacks_is_an_error() -> None:
