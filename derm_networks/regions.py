@@ -40,12 +40,12 @@ class KeepLargeRegions(Transform):
         areas = np.bincount(regions.ravel())
         areas[0] = 0  # the background
         large = (areas > 0) & (areas >= self.share * areas.max())
-        if self.inside and areas.argmax() not in (cut := at_border(regions)):
+        if self.inside and areas.argmax() not in (cut := _at_border(regions)):
             large[cut] = False
         return np.asarray(large[regions], dtype=np.bool_)
 
 
-def at_border(plane: NDArray[Any]) -> NDArray[Any]:
+def _at_border(plane: NDArray[Any]) -> NDArray[Any]:
     """Return the values that (H, W) has along its border."""
     return np.unique(np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]))
 

@@ -2,7 +2,7 @@
 
 `python -m derm_training.learning.outlined_set TABLE FOLDER --bundle BUNDLE` writes FOLDER/MANIFEST.csv, which `derm-pacs bundles
 train` reads: every row of TABLE, and with a mask those training pictures without one in which the bundle is sure of one region that
-lies whole in the picture (Xie et al., "Self-training with Noisy Student", CVPR 2020). Masks of this kind are a network's word: train on
+holds no corner of the picture, where a lens ends (Xie et al., "Self-training with Noisy Student", CVPR 2020). Masks of this kind are a network's word: train on
 them, never judge by them. The pictures stand in sets of their own, all of them in the split train.
 """
 
@@ -21,7 +21,7 @@ from skimage.measure import label
 
 from derm_networks.deeplabv3plus import enlarge
 from derm_networks.mirrors import mean_of_mirrors
-from derm_networks.regions import at_border, filled
+from derm_networks.regions import filled
 from derm_networks.served import Picture, ServedBundle, open_bundle, prepare
 from derm_training.learning.progress import console
 from derm_training.tables.manifest import read_rgb, read_table, write_table
@@ -55,8 +55,8 @@ def outline(picture: Picture, bundle: ServedBundle) -> NDArray[np.bool_] | str:
         return "too little or too much was outlined"
     if label(region, connectivity=2).max() > 1:  # type: ignore[no-untyped-call]
         return "several regions"
-    if at_border(region).any():
-        return "cut by the border"
+    if region[[0, 0, -1, -1], [0, -1, 0, -1]].any():
+        return "a corner was outlined"
     if (np.asarray(probability[0])[region] >= _SURE).mean() < _AGREED:
         return "border not sure"
     return np.asarray(region, dtype=np.bool_)

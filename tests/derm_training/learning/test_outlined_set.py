@@ -48,6 +48,12 @@ def test_the_one_region_inside_is_outlined() -> None:
     assert (found & disc(48, 64, 20)).sum() / (found | disc(48, 64, 20)).sum() > 0.9
 
 
+def test_a_lesion_that_the_border_cuts_is_outlined_as_far_as_it_is_seen() -> None:
+    found = outline(picture(disc(48, 0, 30)), BUNDLE)
+    assert isinstance(found, np.ndarray)
+    assert (found & disc(48, 0, 30)).sum() / (found | disc(48, 0, 30)).sum() > 0.9
+
+
 def test_a_lens_edge_beside_it_is_not() -> None:
     found = outline(picture(disc(48, 64, 20) | disc(0, 0, 15)), BUNDLE)
     assert isinstance(found, np.ndarray)
@@ -60,10 +66,10 @@ def test_a_lens_edge_beside_it_is_not() -> None:
         (lambda: picture(disc(48, 64, 2)), "too little"),
         (lambda: picture(disc(48, 64, 200)), "too much"),
         (lambda: picture(disc(30, 30, 15) | disc(60, 90, 15)), "several"),
-        (lambda: picture(disc(48, 0, 30)), "cut by the border"),
+        (lambda: picture(disc(0, 0, 30)), "corner"),
         (lambda: picture(disc(48, 64, 20), grey=118), "not sure"),
     ],
-    ids=["speck", "everything", "two", "cut", "unsure"],
+    ids=["speck", "everything", "two", "corner", "unsure"],
 )  # fmt: skip
 def test_what_cannot_be_trusted_is_left_out_with_its_reason(made: Callable[[], NDArray[np.uint8]], said: str) -> None:
     found = outline(made(), BUNDLE)
@@ -73,15 +79,15 @@ def test_what_cannot_be_trusted_is_left_out_with_its_reason(made: Callable[[], N
 
 def test_training_pictures_without_a_mask_get_one_in_a_set_of_their_own(tmp_path: Path) -> None:
     Image.fromarray(picture(disc(48, 64, 20))).save(tmp_path / "sure.png")
-    Image.fromarray(picture(disc(48, 0, 30))).save(tmp_path / "cut.png")
+    Image.fromarray(picture(disc(0, 0, 30))).save(tmp_path / "corner.png")
     Image.fromarray(disc(48, 64, 20)).save(tmp_path / "mask.png")
     (tmp_path / "MANIFEST.csv").write_text(
         "path,label,mask,split,dataset\nsure.png,nevus,mask.png,train,masked\nsure.png,nevus,,val,judged\n"
-        "cut.png,nevus,,train,bare\nsure.png,melanoma,,train,bare\n"
+        "corner.png,nevus,,train,bare\nsure.png,melanoma,,train,bare\n"
     )
     made, reasons = write_set(tmp_path / "MANIFEST.csv", tmp_path / "set", BUNDLE)
     rows = read_table(made).rows
-    assert reasons == {"cut by the border": 1}
+    assert reasons == {"a corner was outlined": 1}
     assert [(row.dataset, row.split, row.mask is not None) for row in rows] == [
         ("masked", "train", True), ("judged", "val", False), ("bare", "train", False), (f"{OUTLINED} bare", "train", True),
     ]  # fmt: skip
