@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derm_training.measuring.statistics import Figure, widened
-from derm_training.readers.dichotomous import Resampling, Spread, Weights, figure, once
-from derm_training.readers.reader_tables import UNREAD, Arranged, Called, Columns, UnusableTable, arranged
+from derm_training.readers.dichotomous import Resampling, Spread, Weights, figure, groups_among, once
+from derm_training.readers.reader_tables import UNREAD, Arranged, Called, Columns, UnusableTable, arranged, group_notes
 
 Calls = NDArray[np.intp]
 """(N,): number of the class, the number of classes for another one, UNREAD."""
@@ -128,7 +128,7 @@ def read_class_study(
     for caller in study.readers:
         if (caller.calls == UNREAD).all():
             raise UnusableTable(f"{table}: the reader {caller.name!r} has called no image of these classes", "leave this reader out")
-    return _ordered(study, (*notes, *_notes(study)))
+    return _ordered(study, (*notes, *group_notes(study.groups), *_notes(study)))
 
 
 def _calls(texts: Sequence[str], classes: Sequence[str]) -> Calls:
@@ -219,8 +219,8 @@ def compare_classes(study: ClassStudy, *, draws: int = 2000, seed: int = 0) -> C
             ClassLine(
                 name=name,
                 n=int((study.truth == number).sum()),
-                sensitivity=widened(_figure(mine, mine_drawn, 3 + number, study), _lesions(study, study.truth == number)),
-                specificity=widened(_figure(mine, mine_drawn, 3 + count + number, study), _lesions(study, study.truth != number)),
+                sensitivity=widened(_figure(mine, mine_drawn, 3 + number, study), groups_among(study.groups, study.truth == number)),
+                specificity=widened(_figure(mine, mine_drawn, 3 + count + number, study), groups_among(study.groups, study.truth != number)),
                 readers_sensitivity=spreads[3 + number] if spreads else None,
                 readers_specificity=spreads[3 + count + number] if spreads else None,
             )
@@ -237,7 +237,7 @@ def _point(
 ) -> ClassPoint:
     present, drawn = own
     read = caller.calls != UNREAD
-    n, lesions = int(read.sum()), _lesions(study, read)
+    n, lesions = int(read.sum()), groups_among(study.groups, read)
     accuracy, sensitivity, specificity = (
         widened(figure(float(present[column]), drawn[:, column], n), lesions) for column in range(3)
     )
@@ -273,7 +273,3 @@ def _spreads(present: NDArray[np.float64], drawn: NDArray[np.float64], resamplin
 
 def _figure(present: NDArray[np.float64], drawn: NDArray[np.float64], column: int, study: ClassStudy) -> Figure:
     return figure(float(present[column]), drawn[:, column], len(study.truth))
-
-
-def _lesions(study: ClassStudy, chosen: NDArray[np.bool_]) -> int:
-    return len({group for group, here in zip(study.groups, chosen, strict=True) if here})

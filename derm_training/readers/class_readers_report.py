@@ -22,7 +22,8 @@ CLASSES = ("class", "n", "sensitivity", "readers' mean", "range", "specificity",
 
 _LIMITS = (
     "Each class stands against the rest. Intervals are 95 %, by bootstrap over images, and over readers too where a mean over readers is "
-    "given. The figures hold for these images, these classes and these readers, under the conditions of their study; images of other "
+    "given; a share's is no narrower than Wilson's for so many images, or groups of them, and where no draw varies, other figures have none. "
+    "The figures hold for these images, these classes and these readers, under the conditions of their study; images of other "
     "diseases, which a clinic has, are not among them."
 )
 

@@ -6,16 +6,18 @@ sensitivity of 0 nothing is called positive and the threshold is infinite. The c
 Cancer 2019;111:148-154: each reader a point, mean and range over readers, the network at the same sensitivity.
 
 Intervals are the 2.5 and 97.5 percentiles of a bootstrap over images (by group, where one is named), the reader's
-sensitivity and the matched threshold drawn anew each time; figures over readers draw the readers too.
+sensitivity and the matched threshold drawn anew each time; figures over readers draw the readers too. As in
+`measuring.statistics` a share's interval is no narrower than Wilson's for so many groups, and an AUC of 1 or 0 has that
+too. Other figures have none where no draw varies, and of one group alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from derm_training.measuring.statistics import Figure, area_under_curve, widened
+from derm_training.measuring.statistics import NO_WIDTH, Figure, area_under_curve, widened
 from derm_training.readers.reader_tables import UNREAD, Reader, Study, scoring_reader
 
 Draws = NDArray[np.float64]
@@ -23,7 +25,6 @@ Draws = NDArray[np.float64]
 
 Weights = NDArray[np.uint16]
 """(draws, N): how often each image stands in each draw."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
@@ -101,10 +102,13 @@ class Reached:
     sensitivity: Draws
     specificity: Draws
 
-    def as_matched(self, low: float, high: float, n: int) -> Matched:
-        """Return the first of them with an interval."""
-        specificity = Figure(value=float(self.specificity[0]), low=low, high=high, n=n)
-        return Matched(threshold=float(self.threshold[0]), sensitivity=float(self.sensitivity[0]), specificity=specificity)
+    def as_matched(self, drawn: Draws, n: int, negatives: int) -> Matched:
+        """Return the first of them with the interval of `drawn`, its specificity in each draw, on so many negative groups."""
+        return Matched(
+            threshold=float(self.threshold[0]),
+            sensitivity=float(self.sensitivity[0]),
+            specificity=widened(figure(float(self.specificity[0]), drawn, n), negatives),
+        )
 
 
 class Curve:
@@ -158,15 +162,19 @@ class Curve:
 
 
 class Resampling:
-    """The draws of a bootstrap over a study's images; every figure of the study is taken from the same draws."""
+    """The draws of a bootstrap over a study's images; every figure of the study is taken from the same draws.
+
+    Of one group alone there are none: drawn again and again it says nothing of other groups.
+    """
 
     def __init__(self, groups: Sequence[str], *, draws: int, seed: int) -> None:
         _, numbers = np.unique(np.asarray(groups), return_inverse=True)
         count = int(numbers.max()) + 1
         random = np.random.default_rng(seed)
-        self.draws = draws
+        self.draws = draws if count > 1 else 0
+        self._groups = groups
         self._seed = seed
-        self.weights: Weights = np.empty((draws, len(groups)), dtype=np.uint16)
+        self.weights: Weights = np.empty((self.draws, len(groups)), dtype=np.uint16)
         """How often each image is drawn, (draws, N): groups with replacement and whole, as many as there are."""
         for row in self.weights:
             row[:] = np.bincount(random.integers(0, count, count), minlength=count)[numbers]
@@ -176,9 +184,15 @@ class Resampling:
         return np.random.default_rng(self._seed + 1).integers(0, count, (self.draws, count))
 
     def area(self, truth: NDArray[np.int8], scores: NDArray[np.float64], read: NDArray[np.bool_]) -> Figure:
-        """Return the area under the ROC curve of the images that were read, with its interval."""
+        """Return the area under the ROC curve of the images that were read, with its interval.
+
+        One without an error, or of errors alone, never varies: it has the interval of a share of the rarer class's groups.
+        """
         drawn = Curve(truth[read], scores[read]).areas(self.weights[:, read])
-        return figure(area_under_curve(truth[read], scores[read]), drawn, int(read.sum()))
+        found = figure(area_under_curve(truth[read], scores[read]), drawn, int(read.sum()))
+        if 0 < found.value < 1:
+            return found
+        return widened(found, min(groups_among(self._groups, read & (truth == value)) for value in (0, 1)))
 
 
 def compare(
@@ -190,13 +204,13 @@ def compare(
 
 
 def tenths(study: Study, reader: Reader) -> tuple[tuple[Reader, Mapping[str, Matched]], ...]:
-    """Return a scoring reader at thresholds 0.1 to 0.9, with each algorithm matched to it; no intervals."""
+    """Return a scoring reader at thresholds 0.1 to 0.9, with each algorithm matched to it; nothing is drawn for them."""
     if reader.scores is None:
         return ()
     made = []
     for tenth in range(1, 10):
         at = scoring_reader(reader.name, reader.rank, reader.scores, tenth / 10)
-        made.append((at, {score: _Pair(study, at, values).matched((np.nan, np.nan)) for score, values in study.scores.items()}))
+        made.append((at, {score: _Pair(study, at, values).matched(np.empty(0)) for score, values in study.scores.items()}))
     return tuple(made)
 
 
@@ -208,6 +222,11 @@ def rates(truth: NDArray[np.int8], calls: NDArray[np.int8], weights: Weights) ->
             _count(weights, (truth == 1) & (calls == 1)) / _count(weights, (truth == 1) & read),
             _count(weights, (truth == 0) & (calls == 0)) / _count(weights, (truth == 0) & read),
         )
+
+
+def groups_among(groups: Sequence[str], chosen: NDArray[np.bool_]) -> int:
+    """Return how many groups the chosen images (N,) are of."""
+    return len({group for group, here in zip(groups, chosen, strict=True) if here})
 
 
 def once(n: int) -> Weights:
@@ -229,11 +248,10 @@ class _Pair:
         self._calls = reader.calls[self._read]
         self._curve = Curve(self._truth, scores[self._read])
         self.n = len(self._truth)
-        self.lesions = tuple(
-            len({group for group, here in zip(study.groups, self._read & (study.truth == value), strict=True) if here})
-            for value in (1, 0)
+        self.positives, self.negatives = (
+            groups_among(study.groups, self._read & (study.truth == value)) for value in (1, 0)
         )
-        """Positive and negative groups that the reader read."""
+        """Groups that the reader read."""
 
     def rates(self, weights: Weights) -> tuple[Draws, Draws, Draws]:
         """Return the reader's sensitivity and specificity and the algorithm's matched specificity, (draws,) each."""
@@ -246,10 +264,10 @@ class _Pair:
         sensitivity, specificity, matched = self.rates(once(len(self._read)))
         return float(sensitivity[0]), float(specificity[0]), float(matched[0])
 
-    def matched(self, limits: tuple[float, float]) -> Matched:
-        """Return the algorithm at this reader's sensitivity with the given interval of its specificity."""
+    def matched(self, drawn: Draws) -> Matched:
+        """Return the algorithm at this reader's sensitivity; `drawn` is its specificity in each draw."""
         sensitivity, _ = rates(self._truth, self._calls, once(self.n))
-        return self._curve.at(sensitivity, once(self.n)).as_matched(*limits, self.n)
+        return self._curve.at(sensitivity, once(self.n)).as_matched(drawn, self.n, self.negatives)
 
 
 def _compare(study: Study, score: str, sensitivities: Sequence[float], resampling: Resampling) -> Comparison:
@@ -286,9 +304,9 @@ def _point(study: Study, pair: _Pair, drawn: NDArray[np.float64], resampling: Re
         auc=None
         if reader.scores is None
         else resampling.area(study.truth, reader.scores, read),
-        sensitivity=widened(figure(sensitivity, drawn[:, 0], pair.n), pair.lesions[0]),
-        specificity=widened(figure(specificity, drawn[:, 1], pair.n), pair.lesions[1]),
-        matched=pair.matched(interval(drawn[:, 2])),
+        sensitivity=widened(figure(sensitivity, drawn[:, 0], pair.n), pair.positives),
+        specificity=widened(figure(specificity, drawn[:, 1], pair.n), pair.negatives),
+        matched=pair.matched(drawn[:, 2]),
         difference=figure(matched - specificity, drawn[:, 2] - drawn[:, 1], pair.n),
     )
 
@@ -300,14 +318,15 @@ def _groups(
     ranks = sorted({reader.rank for reader in study.readers} - {""})
     for rank in ("", *ranks) if pairs else ():
         members = [i for i, reader in enumerate(study.readers) if not rank or reader.rank == rank]
-        yield _group(study, curve, rank, (np.array([pairs[i].present() for i in members]), drawn[:, members]), resampling)
+        yield _group(study, curve, rank, ([pairs[i] for i in members], drawn[:, members]), resampling)
 
 
 def _group(
-    study: Study, curve: Curve, rank: str, rates: tuple[NDArray[np.float64], NDArray[np.float64]], resampling: Resampling
+    study: Study, curve: Curve, rank: str, members: tuple[Sequence[_Pair], NDArray[np.float64]], resampling: Resampling
 ) -> Group:
-    """`rates`: (readers, 3) of the table, (draws, readers, 3) of the draws."""
-    present, drawn = rates
+    """`members`: the readers of the rank, and their rates (draws, readers, 3) in each draw."""
+    pairs, drawn = members
+    present = np.array([pair.present() for pair in pairs])  # (readers, 3)
     chosen = resampling.members(len(present))
     means = np.take_along_axis(drawn, chosen[:, :, None], axis=1).mean(axis=1)  # (draws, 3)
     n = len(study.truth)
@@ -319,6 +338,8 @@ def _group(
         )
         for column in range(3)
     )
+    # the mean is no surer than the share among the negatives of the reader who read the fewest
+    matched = replace(matched, mean=widened(matched.mean, min(pair.negatives for pair in pairs)))
     return Group(
         rank=rank,
         readers=len(present),
@@ -334,20 +355,17 @@ def _group(
 def _at(study: Study, curve: Curve, wanted: float, drawn: Draws, resampling: Resampling) -> Matched:
     """Match the algorithm to a sensitivity on all images; `drawn` is that sensitivity in each draw."""
     present = curve.at(np.array([wanted]), once(len(study.truth)))
-    low, high = interval(curve.at(drawn, resampling.weights).specificity)
-    return present.as_matched(low, high, len(study.truth))
-
-
-def interval(drawn: Draws) -> tuple[float, float]:
-    """Return the 2.5 and 97.5 percentiles of the draws that gave a value; NaN where none did."""
-    kept = drawn[np.isfinite(drawn)]
-    if not len(kept):
-        return float("nan"), float("nan")
-    low, high = np.percentile(kept, [2.5, 97.5])
-    return float(low), float(high)
+    negatives = groups_among(study.groups, study.truth == 0)
+    return present.as_matched(curve.at(drawn, resampling.weights).specificity, len(study.truth), negatives)
 
 
 def figure(value: float, drawn: Draws, n: int) -> Figure:
-    """Return a value of `n` images with the interval of its draws (draws,)."""
-    low, high = interval(drawn)
-    return Figure(value=value, low=low, high=high, n=n)
+    """Return a value of `n` images with the 2.5 and 97.5 percentiles of its draws (draws,), those that gave a value.
+
+    NaN where none did, and where they do not vary: an interval of no width would say that the value is certain.
+    """
+    kept = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (np.nan, np.nan)
+    if not high - low > NO_WIDTH:
+        low = high = np.nan
+    return Figure(value=value, low=float(low), high=float(high), n=n)

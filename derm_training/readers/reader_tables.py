@@ -7,6 +7,7 @@ Images are put into an order of their contents, so that no figure depends on the
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +177,7 @@ def read_study(table: Path, columns: Columns, thresholds: dict[str, float], imag
     Raises UnusableTable naming file, column, row and remedy.
     """
     here = arranged(table, columns, images)
+    worded = () if columns.positive is None else _words(here, columns.label, columns.positive)
     readers = tuple(_reader(one, columns.positive, thresholds) for one in here.readers)
     study = Study(
         title=table.name,
@@ -183,7 +185,7 @@ def read_study(table: Path, columns: Columns, thresholds: dict[str, float], imag
         scores={name: np.array([here.sheet.number(row, name) for row in here.rows]) for name in columns.scores},
         groups=here.groups,
         readers=readers,
-        notes=_notes(readers),
+        notes=(*worded, *group_notes(here.groups), *_notes(readers)),
     )
     if study.truth.all() or not study.truth.any():
         held = "positive" if study.truth.all() else "negative"
@@ -320,6 +322,49 @@ def _value(sheet: Sheet, row: int, column: str, positive: str | None) -> float:
     return value
 
 
+def _words(here: Arranged, label: str, positive: str) -> tuple[str, ...]:
+    """Return notes on the labels and words of calls that count as negative where `positive` names the others.
+
+    One diagnosis may stand against several, so labels may be of many words. A reader's column that has two is refused: the second
+    is a slip of the pen, or stands for no call at all.
+    """
+    labels = Counter(here.sheet.cell(row, label) for row in here.rows)
+    calls: dict[tuple[Path, str], Counter[str]] = {}
+    for called in here.readers:
+        calls.setdefault((called.sheet.file, called.column), Counter()).update(text for _, text in called.cells())
+    words: Counter[str] = Counter()
+    for (file, column), texts in calls.items():
+        others = Counter({text: times for text, times in texts.items() if text not in {"", positive}})
+        mine = Counter({text: times for text, times in others.items() if not _is_number(text)})
+        numbers = others.total() - mine.total()
+        if len(mine) + bool(numbers) > 1 and mine:
+            held = ", ".join(([f"numbers ({numbers})"] if numbers else []) + [_listed(mine)])
+            raise UnusableTable(
+                f"{file}, column {column!r}: calls other than {positive!r} are {held}",
+                "write one word for every negative call, and leave the cell empty where the image was not read",
+            )
+        words.update(mine)
+    del labels[positive]
+    return tuple(
+        f"{what} other than {positive!r} count as negative: {_listed(found)}."
+        for what, found in (("Labels", labels), ("Calls", words))
+        if found
+    )
+
+
+def _listed(words: Counter[str]) -> str:
+    """Return words with how often they stand there, the most frequent first."""
+    return ", ".join(f"{word!r} ({times})" for word, times in sorted(words.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _reader(called: Called, positive: str | None, thresholds: dict[str, float]) -> Reader:
     name = called.name
     numbers = np.array([
@@ -335,6 +380,13 @@ def scoring_reader(name: str, rank: str, scores: NDArray[np.float64], threshold:
     """Return a reader who calls an image positive from `threshold` on; NaN among the scores (N,) is an image not read."""
     calls = np.where(np.isfinite(scores), scores >= threshold, UNREAD).astype(np.int8)
     return Reader(name=name, rank=rank, calls=calls, scores=scores, threshold=threshold)
+
+
+def group_notes(groups: Sequence[str]) -> tuple[str, ...]:
+    """Return a note where all images are of one named group, which leaves most figures without an interval."""
+    if not any(groups) or len(set(groups)) > 1:
+        return ()
+    return ("All images are of one group; nothing shows by how much one group differs from another, so only shares, and an AUC of 1 or 0, have an interval.",)
 
 
 def _notes(readers: Sequence[Reader]) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ _TENTHS = ("threshold", "sensitivity", "specificity", "algorithm's specificity t
 
 _HOW = (
     "The algorithm is compared at the largest threshold that reaches the reader's sensitivity; images that share a score are "
-    "called together. Intervals are 95 %, by bootstrap over images, and over readers too where a mean over readers is given."
+    "called together. Intervals are 95 %, by bootstrap over images, and over readers too where a mean over readers is given. A share's is "
+    "no narrower than Wilson's for so many images, or groups of them; where no draw varies, other figures have none."
 )
 _LIMITS = (
     "The figures hold for these images and these readers, under the conditions of their study: they do not say how the algorithm "

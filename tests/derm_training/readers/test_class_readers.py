@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 
+from derm_training.measuring.statistics import wilson
 from derm_training.readers import class_readers_report
 from derm_training.readers.class_readers import ClassStudy, class_rates, compare_classes, read_class_study
 from derm_training.readers.dichotomous import once
@@ -119,6 +120,30 @@ def test_simulated_readers_of_classes_are_called_so(tmp_path: Path) -> None:
     assert MARK in (tmp_path / "out" / "readers.html").read_text()
     assert found.accuracy is not None
     assert 0.5 < found.accuracy.least < found.accuracy.largest < 1
+
+
+def test_one_lesion_gives_no_interval_but_a_shares_and_every_renderer_says_so(tmp_path: Path) -> None:
+    lone = "g,dx,net,anna,bert\nl,acne,acne,acne,keloid\nl,keloid,keloid,acne,acne\n"
+    columns = Columns(label="dx", scores=(), readers=("anna", "bert"), group="g")
+    study = read_class_study(written(tmp_path, lone), columns, CLASSES, prediction="net")
+    found = compare_classes(study, draws=100)
+    class_readers_report.write(study, found, tmp_path)
+    said = json.loads((tmp_path / "readers.json").read_text())
+    assert said["algorithm"]["accuracy_ci"] == pytest.approx(wilson(1, 1))
+    assert (said["readers"][0]["difference"], said["readers"][0]["difference_ci"]) == (0.5, [None, None])
+    assert said["over_readers"]["difference_ci"] == said["over_readers"]["accuracy"]["mean_ci"] == [None, None]
+    assert any("are of one group" in note for note in said["notes"])
+    page = (tmp_path / "readers.html").read_text()
+    assert "+0.500 (no interval)" in page
+    assert (tmp_path / "readers.png").exists()
+
+
+def test_where_nobody_errs_the_difference_has_no_interval(tmp_path: Path) -> None:
+    table = written(tmp_path, "dx,net,anna\nacne,acne,acne\nacne,acne,acne\nkeloid,keloid,keloid\nkeloid,keloid,keloid\n")
+    found = compare_classes(read_class_study(table, WIDE, CLASSES, prediction="net"), draws=100)
+    assert found.difference is not None
+    assert found.difference.signed() == "+0.000 (no interval)"
+    assert (found.algorithm.accuracy.low, found.algorithm.accuracy.high) == pytest.approx(wilson(1, 4))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
+from derm_training.measuring.statistics import wilson
 from derm_training.readers import readers_report
 from derm_training.readers.dichotomous import Comparison, compare
 from derm_training.readers.reader_tables import UNREAD, Columns, Reader, Study, UnusableTable, ordered, read_study
@@ -267,6 +268,135 @@ def test_several_scores_give_the_spread_of_repeated_trainings(tmp_path: Path) ->
     found = values(table, Columns(label="label", scores=("one", "two"), readers=("anna",)), {}, draws=100)
     spread = found["over_algorithms"]
     assert spread == {"scores": 2, "specificity_at_mean_sensitivity": {"mean": 1.0, "range": [1.0, 1.0]}}
+
+
+FEW = "label,score,anna,bert\n1,0.9,1,1\n1,0.8,1,1\n0,0.2,0,0\n0,0.1,0,0\n"
+"""Four images on which nobody errs: no draw of a bootstrap differs from another."""
+
+LONE = "g,label,score,anna,bert\nl,1,0.9,1,1\nl,1,0.3,1,0\nl,0,0.5,1,1\nl,0,0.1,0,1\n"
+"""Four images of one lesion."""
+
+BOTH = Columns(label="label", scores=("score",), readers=("anna", "bert"))
+
+
+def test_where_nobody_errs_on_a_few_images_a_share_has_the_interval_of_so_few(tmp_path: Path) -> None:
+    (one,) = compare(read_study(written(tmp_path, FEW), BOTH, {}), sensitivities=(0.5,), draws=100)
+    two = pytest.approx(wilson(1, 2))
+    group = one.groups[0]
+    for share in (one.auc, one.points[0].matched.specificity, group.matched_specificity.mean, group.at_mean_sensitivity.specificity, one.asked[0].specificity):
+        assert share.value == 1
+        assert (share.low, share.high) == two
+    assert str(one.auc) == "1.000 (0.342 to 1.000)"
+
+
+def test_a_score_that_is_always_wrong_has_the_interval_of_so_few_too(tmp_path: Path) -> None:
+    (one,) = compare(read_study(written(tmp_path, FEW.replace("0,0.", "0,5.")), BOTH, {}), draws=100)
+    assert (one.auc.value, one.auc.low, one.auc.high) == pytest.approx((0, *wilson(0, 2)))
+
+
+def test_images_of_one_lesion_are_no_more_witnesses_than_it_is(tmp_path: Path) -> None:
+    images = "".join(f"{lesion},{int(lesion in 'ab')},{0.9 if lesion in 'ab' else 0.1},1\n" for lesion in "aaaaabbbbbccccddd")
+    columns = Columns(label="label", scores=("score",), readers=("anna",), group="g")
+    (one,) = compare(read_study(written(tmp_path, "g,label,score,anna\n" + images), columns, {}), draws=100)
+    assert (one.auc.low, one.auc.high) == pytest.approx(wilson(1, 2))
+    assert (one.points[0].matched.specificity.low, one.points[0].matched.specificity.high) == pytest.approx(wilson(1, 2))
+
+
+def test_matched_to_the_readers_the_algorithm_is_no_surer_than_the_one_who_read_least(tmp_path: Path) -> None:
+    table = written(tmp_path, FEW.replace("0,0.1,0,0", "0,0.1,0,\n0,0.1,0,"))
+    (one,) = compare(read_study(table, BOTH, {}), draws=100)
+    assert one.groups[0].matched_specificity.mean.low == pytest.approx(wilson(1, 1)[0])
+    assert one.groups[0].at_mean_sensitivity.specificity.low == pytest.approx(wilson(1, 3)[0]), "on all images"
+
+
+def test_a_difference_in_which_no_draw_varies_has_no_interval_and_every_renderer_says_so(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, FEW), BOTH, {})
+    found = compare(study, draws=100)
+    (one,) = found
+    assert one.points[0].difference.value == one.groups[0].difference.value == 0
+    assert [row[-1] for row in readers_report.lines(one)] == ["+0.000 (no interval)"] * 3
+    readers_report.write(study, found, tmp_path)
+    said = json.loads((tmp_path / "readers.json").read_text())["algorithms"][0]
+    assert said["readers"][0]["difference_ci"] == said["over_readers"][0]["difference_ci"] == [None, None]
+    assert "+0.000 (no interval)" in (tmp_path / "readers.html").read_text()
+    assert (tmp_path / "readers.png").exists()
+
+
+def test_one_lesion_shows_nothing_of_others_and_gives_no_interval_but_a_shares(tmp_path: Path) -> None:
+    grouped = Columns(label="label", scores=("score",), readers=("anna", "bert"), group="g")
+    study = read_study(written(tmp_path, LONE), grouped, {})
+    found = compare(study, sensitivities=(0.5,), draws=100)
+    readers_report.write(study, found, tmp_path)
+    said = json.loads((tmp_path / "readers.json").read_text())
+    anna, bert = said["algorithms"][0]["readers"]
+    assert (said["auc"], said["auc_ci"]) == (0.75, [None, None])
+    assert (bert["difference"], bert["difference_ci"]) == (1.0, [None, None])
+    assert said["algorithms"][0]["over_readers"][0]["sensitivity"]["mean_ci"] == [None, None], "readers who differ are no lesions"
+    assert anna["sensitivity_ci"] == pytest.approx(wilson(1, 1))
+    assert "AUC 0.750 (no interval), n 4." in readers_report.sentences(found[0])[0]
+    assert any("are of one group" in note for note in said["notes"])
+
+
+def test_draws_that_vary_keep_their_interval_for_a_difference() -> None:
+    (one,) = compare(read_study(published(), CROWD, {"crowd_score": 0.3}), draws=200)
+    assert one.points[0].difference.low < one.points[0].difference.value < one.points[0].difference.high
+
+
+DIAGNOSES = "dx,score,anna,bert\nmelanoma,0.9,melanoma,melanoma\nmelanoma,0.4,nevus,melanoma\nnevus,0.5,melanoma,\nnevus,0.2,nevus,nevus\nlentigo,0.1,nevus,nevus\n"
+NAMED = Columns(label="dx", scores=("score",), readers=("anna", "bert"), positive="melanoma")
+
+
+def test_one_diagnosis_stands_against_all_others_and_the_notes_name_them(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, DIAGNOSES), NAMED, {})
+    assert (int(study.truth.sum()), len(study.truth)) == (2, 5)
+    found = compare(study, draws=100)
+    notes = readers_report.as_values(study, found)["notes"]
+    assert "Labels other than 'melanoma' count as negative: 'nevus' (2), 'lentigo' (1)." in notes
+    assert "Calls other than 'melanoma' count as negative: 'nevus' (5)." in notes
+    readers_report.write(study, found, tmp_path)
+    assert "lentigo" in (tmp_path / "readers.html").read_text()
+
+
+def test_the_terminal_names_the_words_that_count_as_negative(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = written(tmp_path, DIAGNOSES)
+    with patch.dict(os.environ, {"COLUMNS": "200"}):
+        words = ["--label", "dx", "--score", "score", "--reader", "anna", "--positive", "melanoma", "--draws", "100"]
+        assert run(["bundles", "readers", str(table), *words]) == ExitCode.OK
+    assert "'nevus' (2), 'lentigo' (1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("0.2,nevus", "0.2,n/a", "column 'anna': calls other than 'melanoma' are 'nevus' (2), 'n/a' (1); write one word"),
+        ("0.5,melanoma", "0.5,melanom", "column 'anna': calls other than 'melanoma' are 'nevus' (3), 'melanom' (1)"),
+        (
+            ",\nnevus,0.2,nevus,nevus\nlentigo,0.1,nevus,nevus",
+            ",unread\nnevus,0.2,nevus,0\nlentigo,0.1,nevus,0",
+            "column 'bert': calls other than 'melanoma' are numbers (2), 'unread' (1)",
+        ),
+    ],
+)
+def test_two_words_for_a_negative_call_are_refused_with_their_counts(tmp_path: Path, before: str, after: str, named: str) -> None:
+    table = written(tmp_path, DIAGNOSES.replace(before, after))
+    with pytest.raises(UnusableTable) as told:
+        read_study(table, NAMED, {})
+    assert f"{table}, {named}" in str(told.value)
+    assert "empty where the image was not read" in told.value.remedy
+
+
+def test_in_one_row_a_call_the_one_column_has_one_word_for_negatives(tmp_path: Path) -> None:
+    long = LONG.replace(",1,1,0", ",mel,1,0").replace(",1,0,0", ",mel,0,0").replace(",0,0,0", ",nv,0,0").replace(",0,1,0", ",not read,1,0")
+    columns = Columns(label="label", scores=("score",), readers=("reader",), image="image", call="call", positive="mel")
+    with pytest.raises(UnusableTable, match=r"column 'call': calls other than 'mel' are 'nv' \(2\), 'not read' \(1\)"):
+        read_study(written(tmp_path, long), columns, {})
+
+
+def test_calls_of_numbers_need_no_word_beside_labels_of_names(tmp_path: Path) -> None:
+    numbers = DIAGNOSES.replace(",melanoma", ",1").replace(",nevus", ",0")
+    study = read_study(written(tmp_path, numbers), NAMED, {})
+    assert [one.calls.tolist().count(1) for one in study.readers] == [2, 2]
+    assert not any("Calls other" in note for note in study.notes)
 
 
 def test_every_documented_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
