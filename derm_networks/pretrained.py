@@ -58,6 +58,7 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
 """Files by the network that they are of."""
 _LAYERS: dict[tuple[int, ...], str] = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet50"}
 _FIRST_DIMENSION_OF_B4 = 48
+_NO_WEIGHTS = "{} holds no weights that can be read; name the best.pt of a training or a .safetensors file"
 
 
 def load(network: nn.Module, name: str) -> list[str]:
@@ -153,7 +154,15 @@ def _factored(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, or of a bare state dict by torch.save, such as a training's `best.pt`."""
-    if file.suffix == ".safetensors":
-        return read_weights(file)
-    return cast(dict[str, Tensor], torch.load(file, map_location="cpu", weights_only=True))
+    """Return the tensors of a safetensors file, or of a state dict by torch.save, such as a training's `best.pt`, bare or under the key `model`.
+
+    Raises ValueError naming the file where it holds none, or cannot be read.
+    """
+    try:
+        held = read_weights(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a byte that is no pickle's leads torch to errors of every kind
+        raise ValueError(_NO_WEIGHTS.format(file)) from error
+    state = held.get("model", held) if isinstance(held, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(_NO_WEIGHTS.format(file))
+    return state

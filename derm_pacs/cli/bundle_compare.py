@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from derm_pacs.cli.bundle_folder import bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.bundle_train import Data, Device, Epochs, Settings, Split, SplitBy, setting
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
@@ -34,11 +35,13 @@ def compare(
     with training_packages():
         from derm_training.experiments import comparison
         from derm_training.learning.train import TrainingError
+        from derm_training.reporting.page import RESEARCH_USE
     chosen: dict[str, Any] = dict(map(setting, settings))
     chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}
     folder = bundle_folder(bundle, holding="configs/train.json")
     place = out or Path("comparison") / folder.name
+    output_folder(place, "--out")
     with refused(TrainingError, remedy="see docs/lead/readers.md"):
         found = comparison.compare(folder, place, [one.strip() for one in networks.split(",")], chosen)
     comparison.write(found, place)
@@ -52,6 +55,6 @@ def compare(
         for sentence in (one.title, *one.notes):
             stdout().print(sentence)
         stdout().print(shown)
-    for sentence in comparison.LIMITS:
+    for sentence in (*comparison.LIMITS, RESEARCH_USE):
         stdout().print(sentence)
     say(f"comparison.html and comparison.json are in {place}")

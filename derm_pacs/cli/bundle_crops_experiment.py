@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from derm_pacs.cli.bundle_folder import bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
@@ -39,6 +40,8 @@ def crops_experiment(
     """
     with training_packages():
         from derm_training.experiments import crops_experiment as experiment
+        from derm_training.reporting.page import RESEARCH_USE
+    output_folder(report, "--report")
     with refused(ValueError, remedy="look at the table and at the labels"):
         found = _made((segmenter, classifier), data, dataset, split, (positive, negative))
     if report is not None:
@@ -53,7 +56,7 @@ def crops_experiment(
     for line in experiment.lines(found):
         shown.add_row(*line)
     stdout().print(shown)
-    for sentence in experiment.LIMITS:
+    for sentence in (*experiment.LIMITS, RESEARCH_USE):
         stdout().print(sentence)
 
 

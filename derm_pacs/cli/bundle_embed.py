@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from derm_pacs.cli.bundle_folder import bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import DEFAULT_CONFIG, Actor, Config, Json
 from derm_pacs.cli.print.terminal import print_json, say
@@ -51,6 +52,8 @@ def embed(
     """
     with training_packages():
         from derm_training.experiments import embedding
+        from derm_training.reporting.page import RESEARCH_USE
+    output_folder(out, "--out", mode=0o700)
     asked = _Asked(limit=limit, perplexity=perplexity)
     with refused(ValueError, remedy="look at the table, or take more cases"):
         if data is not None:
@@ -64,7 +67,7 @@ def embed(
     if as_json:
         print_json(embedding.as_values(found))
         return
-    for sentence in (found.title, *found.sentences(), *embedding.LIMITS):
+    for sentence in (found.title, *found.sentences(), *embedding.LIMITS, RESEARCH_USE):
         print(sentence)
     say(f"embedding.png, .csv, .json and .html are in {out}")
 

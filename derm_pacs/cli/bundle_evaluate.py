@@ -8,6 +8,7 @@ import typer
 
 from derm_pacs.cli.bundle_export import code_triples
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
@@ -53,7 +54,12 @@ def evaluate(
         raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
     if write and weights is not None:
         raise CommandError(ExitCode.USAGE, "--write is for the shipped weights", "bring the weights into the bundle with `bundles export` first")
+    if weights is not None and not weights.is_file():
+        raise CommandError(ExitCode.NOT_FOUND, f"--weights: {weights} does not exist", "name the best.pt of a training or a .safetensors file")
     folder = bundle_folder(bundle, holding="configs/evaluate.json")
+    places = {"--report": report, "--write": folder / "docs" / "report" if write else None}
+    for option, place in places.items():
+        output_folder(place, option)
     question = Question(
         bundle=folder,
         data=tuple(one.resolve() for one in data),
@@ -64,7 +70,7 @@ def evaluate(
     )
     with refused(ValueError, remedy="see `derm-pacs bundles evaluate --help` for the tables that are read"):
         said = measure(question)
-    for place in filter(None, (report, folder / "docs" / "report" if write else None)):
+    for place in filter(None, places.values()):
         write_report(said, place)
         say(f"the report is in {place}: report.html, report.json and pictures")
     if write:

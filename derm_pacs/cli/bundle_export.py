@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
@@ -44,6 +45,8 @@ def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None,
     with training_packages():
         from derm_training.shipping.export import export as run
     folder = bundle_folder(bundle)
+    # what is written is first made beside its place
+    output_folder((out or folder).absolute().parent, "--out" if out else "BUNDLE")
     with refused(ValueError, remedy="see docs/lead/training.md"):
         made = run(folder, checkpoint, code_triples(), gate_of, dtype=dtype.value if dtype else None, out=out)
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
@@ -59,6 +60,7 @@ def readers(
     columns = Columns(
         label=label, scores=tuple(score), readers=tuple(names), call=call, image=image, group=group, rank=rank, positive=positive
     )
+    output_folder(report, "--report")
     asked = _Asked(table=table_file, columns=columns, images=images, draws=draws, seed=seed, report=report)
     try:
         if classes is not None:

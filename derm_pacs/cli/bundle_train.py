@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
@@ -53,13 +54,17 @@ def train(
     overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
     overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}
     folder = bundle_folder(bundle, holding="configs/train.json")
+    place = out or Path("training") / folder.name
+    output_folder(place, "--out")
     with refused(TrainingError, remedy="see docs/lead/training.md"):
-        made = run(folder, out or Path("training") / folder.name, overrides)
+        made = run(folder, place, overrides)
     if as_json:
         print_json(made)
         return
     figures = ", ".join(f"{name} {value:.4f}" for name, value in made.figures.items())
     print(f"{made.weights} holds the averaged weights of epoch {made.epoch} of {made.epochs}: {figures}")
+    images = "test images" if split is Split.PAPER else "images that chose the epoch"
+    print(f"These are figures of the {images}, without an interval; `bundles evaluate` measures:")
     print(f"measure:  derm-pacs bundles evaluate {bundle} --data {made.table} --weights {made.weights}{' --split test' if split is Split.PAPER else ''}")
     print(f"ship:     derm-pacs bundles export {bundle} --checkpoint {made.weights}")
 

@@ -69,7 +69,7 @@ def threshold(name: Name, point: Point, value: Value, *, reason: Reason, actor: 
     Cases analysed from now on are called with it; their reports say who set it.
 
     Examples:
-        derm-pacs bundles threshold melanoma_nevus_alexnet melanoma 0.35 --reason "sensitivity first, see protocol 12"
+        derm-pacs bundles threshold melanoma_nevus_alexnet default 0.35 --reason "sensitivity first, see protocol 12"
     """
     with opened(config, start_embedded=True) as here:
         made = set_threshold(here.database, name, point, value, actor=actor, reason=reason, now=datetime.now(UTC))

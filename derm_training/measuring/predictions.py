@@ -150,17 +150,24 @@ def predict(
             warnings.filterwarnings("ignore", message="y values can not be all")  # one class alone: the figure is None
             return _run(workflow)
     except RuntimeError as error:
-        raise _cause(error) from error
+        raise _cause(error, weights) from error
 
 
-def _cause(error: BaseException) -> BaseException:
+def _cause(error: BaseException, weights: Path | None) -> BaseException:
     """Return the error of the table, file or weights that MONAI wrapped; the error itself where there is none."""
     at: BaseException | None = error
     while at is not None:
         if isinstance(at, ValueError):
             return at
-        if isinstance(at, OSError) or str(at).startswith("Error(s) in loading state_dict"):
+        if isinstance(at, OSError):
             return ValueError(str(at))
+        if str(at).startswith("Error(s) in loading state_dict"):
+            file = weights or "the bundle's own file"
+            first = " ".join(str(at).split("\n\t")[:2])
+            return ValueError(
+                f"{file} is no state of the network of evaluate.json: {first}; name weights that this bundle's train.json trained, "
+                "or set network_def (such as its rank) in evaluate.json to what the weights were trained with"
+            )
         at = at.__cause__
     return error
 

@@ -142,9 +142,8 @@ def _code(concept: str, codes: Codes) -> dict[str, str]:
 def _state(checkpoint: Path, network: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the weights of the served network; raises `ExportError` where they are another network's."""
     if not checkpoint.is_file():
-        raise ExportError(f"{checkpoint} does not exist; name best.pt of a training")
-    loaded: dict[str, Any] = dict(read_state(checkpoint))
-    state: dict[str, Tensor] = loaded.get("model", loaded)
+        raise ExportError(f"{checkpoint} does not exist; name the best.pt of a training or a .safetensors file")
+    state = read_state(checkpoint)
     if network["name"] == "efficientnet_auxiliary":
         state = without_auxiliary(state)
     try:
@@ -152,7 +151,8 @@ def _state(checkpoint: Path, network: Mapping[str, Any]) -> dict[str, Tensor]:
     except RuntimeError as error:
         first = " ".join(str(error).split("\n\t")[:2])
         raise ExportError(
-            f"{checkpoint} is no state of the network of serving.json: {first}; train with this bundle's train.json"
+            f"{checkpoint} is no state of the network of serving.json: {first}; train with this bundle's train.json, or set network.args (such as rank) "
+            "in serving.json, and network_def in evaluate.json and inference.json, to what it was trained with"
         ) from error
     return state
 

@@ -53,6 +53,7 @@ def test_stored_images_are_laid_out_by_the_call_and_the_look_at_them_is_audited(
     assert said.status == ExitCode.OK, said.talk
     assert "A tiny bundle 1.0.0: features of 1 stored cases" in said.out
     assert "6 pictures, coloured by call: melanoma 2, nevus 4." in said.out
+    assert said.out.rstrip().endswith("For research use; not for primary diagnosis.")
     with (out / "embedding.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["picture"] for row in rows} == {f"{STUDY}.1.{number} frame 1" for number in range(1, COUNT)}

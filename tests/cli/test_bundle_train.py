@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,10 @@ from derm_pacs.cli.main import run
 from tests.conftest import REPOSITORY
 
 pytest.importorskip("ignite", reason="needs the extra 'train'")
+
+from derm_training.learning import train as training
+from derm_training.learning.train import Trained
+
 BUNDLE = str(REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet")
 
 
@@ -29,6 +34,28 @@ def test_a_wrong_command_line_says_what_to_write(
     monkeypatch.chdir(tmp_path)
     assert run(["bundles", "train", *arguments]) == status
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ("lesion", "These are figures of the images that chose the epoch, without an interval; `bundles evaluate` measures:"),
+        ("paper", "These are figures of the test images, without an interval; `bundles evaluate` measures:"),
+    ],
+)
+def test_the_figures_of_a_training_are_told_with_the_images_they_are_of(
+    split: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(_bundle: Path, out: Path, _settings: Any) -> Trained:
+        return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=5, epoch=3, seconds=1.0, figures={"auc": 0.86})
+
+    monkeypatch.setattr(training, "train", trained)
+    monkeypatch.chdir(tmp_path)
+    assert run(["bundles", "train", BUNDLE, "--data", "t.csv", "--split", split]) == ExitCode.OK
+    first, second, third, _ = capsys.readouterr().out.splitlines()
+    assert first == "training/melanoma_nevus_alexnet/best.pt holds the averaged weights of epoch 3 of 5: auc 0.8600"
+    assert second == told
+    assert third.startswith("measure:  derm-pacs bundles evaluate ")
 
 
 def test_without_the_packages_of_training_the_way_to_get_them_is_told(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from PIL import Image
 from sqlalchemy import select
 
+from derm_pacs.cli.bundle_folder import bundle_folder
+from derm_pacs.cli.bundles import threshold
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.domain.bundle import NetworkDescription
 from derm_pacs.inference.networks import build
@@ -125,3 +128,10 @@ def test_a_threshold_outside_of_probability_is_refused(installation: Installatio
     said = installation.run("bundles", "threshold", "tiny", "melanoma", "1.5", "--reason", "a test")
     assert said.status == ExitCode.REFUSED
     assert "0..1" in said.talk
+
+
+def test_the_example_of_a_threshold_names_an_operating_point_of_its_bundle() -> None:
+    (example,) = (line for line in str(threshold.__doc__).splitlines() if "derm-pacs bundles threshold" in line)
+    _, _, _, name, point, *_ = shlex.split(example)
+    described = json.loads((bundle_folder(name) / "configs" / "serving.json").read_text(encoding="utf-8"))
+    assert point in [one["id"] for one in described["operating_points"]]

@@ -1,11 +1,14 @@
 """Published weights fit by name, or a sentence says what is missing; tried on made-up tensors of the published names and shapes."""
 
+import pickle
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from derm_networks import pretrained
@@ -14,7 +17,7 @@ from derm_networks.deeplabv3plus import DeepLabV3Plus
 from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
 from derm_networks.ensemble import EfficientNetLiteEnsemble
 from derm_networks.open_nsfw import load_open_nsfw, open_nsfw_file, read_units, settle
-from derm_networks.pretrained import PUBLISHED, load, load_published
+from derm_networks.pretrained import PUBLISHED, load, load_published, read_state
 from derm_networks.residual import ResidualNetwork
 
 TORCHVISION_ALEXNET = {
@@ -147,3 +150,43 @@ def test_settled_normalisations_compute_the_same_and_know_the_pictures() -> None
 
 def test_pretrained_names_are_told_in_one_place() -> None:
     assert pretrained.NAMES == ("imagenet", "open_nsfw")
+
+
+def test_weights_are_read_bare_under_the_key_model_and_from_safetensors(tmp_path: Path) -> None:
+    state = {"layer.weight": torch.arange(6.0).reshape(2, 3)}
+    torch.save(state, tmp_path / "bare.pt")
+    torch.save({"model": state, "epoch": 3}, tmp_path / "wrapped.pt")
+    save_file(state, tmp_path / "held.safetensors")
+    for file in ("bare.pt", "wrapped.pt", "held.safetensors"):
+        read = read_state(tmp_path / file)
+        assert read.keys() == state.keys()
+        assert torch.equal(read["layer.weight"], state["layer.weight"])
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"path,label\nx.png,nevus\n", b"i", bytes(range(256)), pickle.dumps({"a": 1}, 2)])
+def test_a_file_that_is_no_weights_is_told_by_its_name(suffix: str, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / f"afile{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{file} holds no weights that can be read; name the best\.pt of a training or a \.safetensors file"):
+        read_state(file)
+
+
+@pytest.mark.parametrize("saved", [{}, [torch.ones(1)], torch.ones(1), {"epoch": 3}, {"network": {"a": torch.ones(1)}, "epoch": 3}])
+def test_what_torch_saved_is_no_weights_where_it_is_not_a_tensor_for_each_name(saved: Any, tmp_path: Path) -> None:
+    torch.save(saved, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=r"last\.pt holds no weights"):
+        read_state(tmp_path / "last.pt")
+
+
+def test_code_in_a_file_of_weights_is_not_run(tmp_path: Path) -> None:
+    torch.save(nn.Linear(1, 1), tmp_path / "module.pt")
+    with pytest.raises(ValueError, match="holds no weights"):
+        read_state(tmp_path / "module.pt")
+
+
+def test_a_file_that_breaks_off_is_no_weights(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1000)}, tmp_path / "whole.pt")
+    (tmp_path / "half.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:2000])
+    with pytest.raises(ValueError, match="holds no weights"):
+        read_state(tmp_path / "half.pt")

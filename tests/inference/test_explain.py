@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -205,7 +205,10 @@ class MapsOfClasses(nn.Module):
         return self.fc.bias
 
 
-def settled(make: Callable[[], nn.Module]) -> nn.Module:
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def settled(make: Callable[[], Network]) -> Network:
     """Make a random network, the same every time, and give its normalisations the statistics of some pictures.
 
     Without these nothing comes through. With other random weights the whole map may be negative, and there is none to show.

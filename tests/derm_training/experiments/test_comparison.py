@@ -16,6 +16,7 @@ from derm_pacs.cli.main import run
 from derm_training.experiments import comparison
 from derm_training.experiments.comparison import COMMON, OWN, as_values, compare, write
 from derm_training.learning.train import TrainingError
+from derm_training.reporting.page import RESEARCH_USE
 from tests.conftest import REPOSITORY
 from tests.derm_training.measuring.documented import documented
 
@@ -79,7 +80,9 @@ def test_each_network_learns_by_the_bundles_own_schedule_and_stands_in_one_table
     write(again, tmp_path / "report")
     said = json.loads((tmp_path / "report/comparison.json").read_text())
     assert said == json.loads(json.dumps(as_values(again)))
-    assert "not for primary diagnosis" in (tmp_path / "report/comparison.html").read_text()
+    page = (tmp_path / "report/comparison.html").read_text()
+    assert "not for primary diagnosis" in page
+    assert "With --split lesion" in page
 
 
 def test_a_name_that_is_no_network_is_told_with_those_that_are(bundle: Path, tmp_path: Path, table: Path) -> None:
@@ -111,4 +114,6 @@ def test_the_documented_command_runs(
     said = capsys.readouterr().out
     assert "resnet18" in said
     assert "own" in said
+    assert "With --split lesion" in said, "the images that judge have chosen the epochs"
+    assert said.rstrip().endswith(RESEARCH_USE)
     assert (tmp_path / "comparison/comparison.html").exists()

@@ -26,6 +26,7 @@ from derm_training.experiments.crops_experiment import (
     sentences,
     write,
 )
+from derm_training.reporting.page import RESEARCH_USE
 from derm_training.tables.rows import Row
 from tests.derm_training.experiments.test_embedding import CLASSIFIER
 from tests.derm_training.measuring.documented import documented
@@ -193,3 +194,4 @@ def test_the_documented_command_runs_on_small_bundles(
     for words in documented("crops-experiment"):
         assert run(words) == ExitCode.OK, capsys.readouterr().err
     assert (tmp_path / "crops/crops.html").exists()
+    assert capsys.readouterr().out.rstrip().endswith(RESEARCH_USE)

@@ -17,6 +17,7 @@ from derm_networks.served import ServedBundle
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
 from derm_training.experiments.embedding import LIMITS, Embedding, Shown, embed, pooled_features, write
+from derm_training.reporting.page import RESEARCH_USE
 from tests.derm_training.measuring.documented import documented
 from tests.inference.conftest import describe, skin
 
@@ -153,6 +154,7 @@ def test_a_table_is_laid_out_by_its_labels_and_the_left_out_are_counted(
     said = capsys.readouterr().out
     assert "7 pictures, coloured by label: melanoma 4, nevus 3." in said
     assert "Left out: 1 images of another diagnosis." in said
+    assert said.rstrip().endswith(RESEARCH_USE)
     first = (tmp_path / "out/embedding.csv").read_bytes()
     shutil.rmtree(tmp_path / "out")
     assert run(words) == ExitCode.OK

@@ -33,8 +33,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         lines.append(f"{name},{'melanoma' if dark else 'nevus'},{'val' if number >= 12 else 'train'},s,drawings,L{number}")
     for table in ("images.csv", "images/MELNEV_BALANCED.csv"):
         (tmp_path / table).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (tmp_path / "training").mkdir()
-    torch.save(open_bundle(tmp_path / "monai_bundles" / BUNDLE).network.state_dict(), tmp_path / "training" / "best.pt")
+    trained = tmp_path / "training" / BUNDLE  # where `bundles train` leaves it
+    trained.mkdir(parents=True)
+    torch.save(open_bundle(tmp_path / "monai_bundles" / BUNDLE).network.state_dict(), trained / "best.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -132,7 +132,8 @@ def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path: Pat
     folder = toy(tmp_path / "toy")
     other = checkpoint(tmp_path / "other.pt", SMALL_RESNET | {"args": SMALL_RESNET["args"] | {"num_classes": 3}})  # type: ignore[operator]
     before = read(folder, "serving")
-    with pytest.raises(ExportError, match=r"other\.pt is no state of the network of serving\.json.*fc\.weight"):
+    remedy = r"; train with this bundle's train\.json, or set network\.args \(such as rank\) in serving\.json, and network_def in evaluate\.json and inference\.json"
+    with pytest.raises(ExportError, match=r"other\.pt is no state of the network of serving\.json.*fc\.weight.*" + remedy):
         export(folder, other, CODE_TRIPLES, gate_of)
     with pytest.raises(ExportError, match="does not exist"):
         export(folder, tmp_path / "none.pt", CODE_TRIPLES, gate_of)
@@ -232,7 +233,10 @@ def test_the_command_ships_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.
     assert run(given) == 0
     assert "derm-pacs bundles install" in capsys.readouterr().out
     assert run([*given[:4], str(tmp_path / "none.pt")]) != 0
-    assert "name best.pt of a training" in capsys.readouterr().err
+    assert "name the best.pt of a training" in capsys.readouterr().err
+    (tmp_path / "table.pt").write_text("path,label\n")
+    assert run([*given[:4], str(tmp_path / "table.pt")]) != 0
+    assert "table.pt holds no weights that can be read; name the best.pt of a training" in capsys.readouterr().err
 
 
 def test_drawn_pictures_are_the_same_every_time_and_differ_from_one_another() -> None:
