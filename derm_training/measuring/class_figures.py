@@ -118,9 +118,9 @@ def _mean(classes: NDArray[np.intp], of_class: Callable[[int], float]) -> float:
 
 
 def _area(area: Statistic, judged: Judged, samples: Sequence[Indices]) -> Figure:
-    """Return an area; a perfect one, whose bootstrap has no width, with the bound of a share of the rarer class's lesions."""
+    """Return an area; one of 1 or 0, whose bootstrap has no width, with the bound of a share of the rarer class's lesions."""
     figure = summary(area, np.arange(len(judged.truth)), samples)
-    if not figure.value >= 1:
+    if not (figure.value >= 1 or figure.value <= 0):
         return figure
     rarest = min(_lesions(judged, np.flatnonzero(judged.truth == one)) for one in np.unique(judged.truth))
     return widened(figure, rarest)

@@ -121,7 +121,7 @@ def answer(report: Plain) -> Plain:
         | {key: task[key] for key in ("operating_points", "calibration", "confusion", "classes", "per_class") if key in task}
         for task in report["tasks"]
     ]
-    return first | {"further": others}
+    return first | {"use": report["research_use"], "further": others}
 
 
 def _kinds(said: Classified | Drawn, tasks: Plain) -> tuple[dict[bool, list[int]], dict[str, int]]:
@@ -155,9 +155,11 @@ def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: P
     # windows are tempered one by one, before they give the image's probabilities
     temperature = 1.0 if serving["inference"]["kind"] == "windows" else output["temperature"]
     logits = said.logits[np.ix_(chosen, [every.index(name) for name in classes])] / temperature
+    rows = _rows(said, chosen)
+    train = [row for row in said.selection.train if row.label in classes and synthetic(row) == (kind == "synthetic")]
     values, judged = task_figures.classified(
-        _rows(said, chosen),
-        [row for row in said.selection.train if row.label in classes and synthetic(row) == (kind == "synthetic")],
+        rows,
+        train,
         logits,
         classes=classes,
         positive=positive,
@@ -165,7 +167,14 @@ def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: P
         target=target,
     )
     values["temperature"] = temperature
+    values["baseline_learned_elsewhere"] = _elsewhere(train, rows)
     return values, judged
+
+
+def _elsewhere(train: Sequence[Row], measured: Sequence[Row]) -> list[str]:
+    """Return the data sets that taught the colour baseline where none of them is measured: it then stands for no simple means here."""
+    taught = {row.dataset for row in train}
+    return [] if taught & {row.dataset for row in measured} else sorted(taught)
 
 
 def _drawn(said: Drawn, chosen: list[int]) -> Plain:

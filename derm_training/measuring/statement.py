@@ -51,6 +51,8 @@ def _beside_simple_means(task: Plain) -> list[str]:
     shown = [name for name, part in sources.items() if part[f"{key}_ci"][0] is not None and part[f"{key}_ci"][0] > 0]
     if overall[f"{key}_ci"][0] is None:
         return []
+    if elsewhere := task.get("baseline_learned_elsewhere"):
+        return [f"Colour alone was learned from other images than these ({_listed(elsewhere)}): its figures stand for no simple means here, and nothing is said beside them."]
     if overall[f"{key}_ci"][0] <= 0:
         verdict = f"That the network is better than {simple} is not shown (difference {_signed(overall, key)})."
     else:

@@ -16,6 +16,8 @@ Indices = NDArray[np.intp]
 Statistic = Callable[[Indices], float]
 
 DRAWS = 2000
+NO_WIDTH = 1e-9
+"""An interval that is no wider has none: its draws are equal, a mean's in all but the last digits."""
 _QUANTILE = 1.959963984540054  # of the normal distribution at 0.975
 
 
@@ -162,10 +164,15 @@ def bootstrap(groups: Sequence[str], statistic: Statistic, *, draws: int = DRAWS
 
 
 def summary(statistic: Statistic, images: Indices, samples: Sequence[Indices]) -> Figure:
-    """Return `statistic` of `images` with the 2.5 and 97.5 percentiles of it over `samples`, NaN where it has none."""
+    """Return `statistic` of `images` with the 2.5 and 97.5 percentiles of it over `samples`.
+
+    They are NaN where there are none, and where it is the same in all: that it never varied shows how few the images are.
+    """
     values = np.array([statistic(sample) for sample in samples])
     kept = values[np.isfinite(values)]
     low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (float("nan"), float("nan"))
+    if high - low <= NO_WIDTH:
+        low = high = float("nan")
     return Figure(value=statistic(images), low=float(low), high=float(high), n=len(images))
 
 

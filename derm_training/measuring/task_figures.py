@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from derm_training.measuring import class_figures
 from derm_training.measuring.baseline import centred_ellipse, colour_probabilities, dark_region
@@ -178,6 +179,5 @@ def _simple(row: Row) -> tuple[float, float]:
     if row.mask is None:
         raise ValueError(f"{row.image} has no mask")
     truth = read_mask(row.mask) > 0
-    region = dark_region(read_rgb(row.image))
-    dark = jaccard(region, truth) if region.shape == truth.shape else 0.0
-    return dark, jaccard(centred_ellipse(*truth.shape), truth)
+    region = Image.fromarray(dark_region(read_rgb(row.image))).resize(truth.shape[::-1], Image.Resampling.NEAREST)
+    return jaccard(np.asarray(region), truth), jaccard(centred_ellipse(*truth.shape), truth)

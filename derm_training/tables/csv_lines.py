@@ -37,3 +37,11 @@ def read_lines(file: Path) -> Lines:
     except UnicodeDecodeError as wrong:
         raise ValueError(f"{file} is no UTF-8 text; save it as CSV in UTF-8") from wrong
     return Lines(file=file, columns=columns, records=tuple(records))
+
+
+def named_split(file: Path, line: int, name: str) -> str:
+    """Return the split that a line names, in small letters, empty where it names none; raises ValueError for another word."""
+    split = name.lower()
+    if split not in {"", "train", "val", "test"}:
+        raise ValueError(f"{file} line {line}: split is {name!r}; write train, val or test, or leave it empty")
+    return split

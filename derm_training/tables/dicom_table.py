@@ -12,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
-from derm_training.tables.csv_lines import read_lines
+from derm_training.tables.csv_lines import named_split, read_lines
 from derm_training.tables.rows import Row, Table
 
 _TAGS = ["SOPInstanceUID", "PatientID", "NumberOfFrames", "Rows", "Manufacturer", "ManufacturerModelName"]
@@ -87,7 +87,7 @@ def _range(dataset: Dataset, grey: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _wanted(labels: Path) -> dict[str, dict[str, str]]:
-    """Return the records of the CSV by SOP Instance UID."""
+    """Return the records of the CSV, their columns in small letters, by SOP Instance UID."""
     if not labels.is_file():
         raise ValueError(f"{labels} does not exist; a folder of DICOM wants it, with the columns SOPInstanceUID and label")
     lines = read_lines(labels)
@@ -99,7 +99,8 @@ def _wanted(labels: Path) -> dict[str, dict[str, str]]:
         uid = record[named["sopinstanceuid"]]
         if uid in wanted:
             raise ValueError(f"{labels} line {line}: {uid} stands there twice; leave one of the lines")
-        wanted[uid] = record
+        said = {name.lower(): value for name, value in record.items()}
+        wanted[uid] = said | {"split": named_split(labels, line, said.get("split", ""))}
     return wanted
 
 
@@ -112,15 +113,14 @@ def _head(file: Path) -> Dataset | None:
         return None
 
 
-def _row(file: Path, head: Dataset, record: dict[str, str], folder: Path) -> Row:
-    said = {name.lower(): value for name, value in record.items()}
+def _row(file: Path, head: Dataset, said: dict[str, str], folder: Path) -> Row:
     patient = str(head.get("PatientID", ""))
     digest = hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else file.name
     return Row(
         image=file,
         mask=folder / said["mask"] if said.get("mask") else None,
         label=said["label"],
-        split=said.get("split", ""),
+        split=said["split"],
         dataset=said.get("dataset", "") or folder.name,
         source=said.get("source", "") or str(head.get("ManufacturerModelName", "") or head.get("Manufacturer", "")),
         group=said.get("lesion_id", "") or digest,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from derm_training.tables.csv_lines import Lines, read_lines
+from derm_training.tables.csv_lines import Lines, named_split, read_lines
 from derm_training.tables.dicom_table import is_dicom, read_dicom_rgb, read_dicom_table
 from derm_training.tables.isic_layout import is_isic, read_isic
 from derm_training.tables.rows import Row, Table
@@ -113,16 +113,13 @@ def _read_csv(lines: Lines) -> Table:
 def _row(file: Path, line: int, record: dict[str, str]) -> Row:
     if not record["path"]:
         raise ValueError(f"{file} line {line}: the column path is empty; name an image or take the line out")
-    split = record.get("split", "").lower()
-    if split not in {"", "train", "val", "test"}:
-        raise ValueError(f"{file} line {line}: split is {split!r}; write train, val or test, or leave it empty")
     mask, skin = (file.parent / record[name] if record.get(name) else None for name in ("mask", "skin"))
     return Row(
         image=file.parent / record["path"],
         mask=mask,
         skin=skin,
         label=record.get("label", ""),
-        split=split,
+        split=named_split(file, line, record.get("split", "")),
         dataset=record.get("dataset", ""),
         source=record.get("source", ""),
         group=record.get("lesion_id") or record["path"],

@@ -24,7 +24,7 @@ class Selection:
     """Rows of the train split with known labels whose image is there, none of a lesion that is measured."""
     split: str
     left_out: dict[str, int]
-    """The reason to the number of images."""
+    """The reason to the number of images, of those asked for."""
     leak: str = ""
     """What leaks by the paper's own split, in a sentence."""
 
@@ -43,14 +43,18 @@ def select(
         raise ValueError(f"there is no split {split!r}; it can be {', '.join(SPLITS)}")
     read = read_table(table)
     left_out: Counter[str] = Counter(read.left_out)
-    known = _known(_usable(read.rows, left_out) if split == "paper" else read.rows, labels, left_out)
+    known, unknown = _divided(_usable(read.rows, left_out) if split == "paper" else read.rows, labels)
     leak = ""
     if split == "paper":
         known = list(paper(known, seed=seed).rows)
         leak = leaks(known).sentence()
     chosen = split or next((one for one in ("val", "test") if any(row.split == one for row in known)), "all")
     wanted = {"paper": "test"}.get(chosen, chosen)
-    rows = [row for row in known if wanted in {"all", row.split} and (not datasets or row.dataset in datasets)]
+    rows = [row for row in known if wanted in {"all", row.split} and _is_of(row, datasets)]
+    # of what is asked for, and not of the whole table; a paper's split is drawn from all rows
+    left_out["of another diagnosis" if labels else "without a mask"] += sum(
+        (split == "paper" or wanted in {"all", row.split}) and _is_of(row, datasets) for row in unknown
+    )
     if not rows:
         raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}")
     all_there(table, (file for row in rows for file in (row.image, None if labels else row.mask)))
@@ -69,14 +73,17 @@ def select(
     return Selection(rows=tuple(rows), train=tuple(train), split=chosen, left_out=dict(+left_out), leak=leak)
 
 
-def _known(rows: Sequence[Row], labels: Sequence[str], left_out: Counter[str]) -> list[Row]:
-    if not labels:
-        known = [row for row in rows if row.mask is not None]
-        left_out["without a mask"] += len(rows) - len(known)
-    else:
-        known = [row for row in spelled(rows, labels) if row.label in labels]
-        left_out["of another diagnosis"] += len(rows) - len(known)
-    return known
+def _divided(rows: Sequence[Row], labels: Sequence[str]) -> tuple[list[Row], list[Row]]:
+    """Return the rows of `labels`, or with no labels those with a mask, and the others."""
+    known: list[Row] = []
+    unknown: list[Row] = []
+    for row in spelled(rows, labels):
+        (known if (row.label in labels if labels else row.mask is not None) else unknown).append(row)
+    return known, unknown
+
+
+def _is_of(row: Row, datasets: Sequence[str]) -> bool:
+    return not datasets or row.dataset in datasets
 
 
 def _usable(rows: Sequence[Row], left_out: Counter[str]) -> list[Row]:

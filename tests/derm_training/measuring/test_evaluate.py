@@ -16,7 +16,7 @@ from derm_training.measuring.class_figures import Judged, figures
 from derm_training.measuring.evaluate import Question, answer, evaluate, image_sets
 from derm_training.measuring.predictions import Classified, Drawn, predict
 from derm_training.measuring.statistics import jaccard
-from derm_training.measuring.task_figures import classified, operating_points
+from derm_training.measuring.task_figures import classified, drawn, operating_points
 from derm_training.tables.manifest import read_rgb
 from derm_training.tables.rows import Row
 from tests.conftest import REPOSITORY
@@ -91,6 +91,7 @@ def test_a_table_of_path_and_label_is_enough_and_unknown_labels_are_counted(tabl
     said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "two.csv",), device="cpu")).report)
     assert said.keys() >= KEYS
     assert (said["n"], said["split"], said["left_out"]) == (7, "all", {"of another diagnosis": 3})
+    assert said["use"] == "Research use. Not for primary diagnosis."
     assert (said["per_source"], said["per_dataset"], said["further"]) == ({}, {}, [])
     assert said["auc_ci"][0] <= said["auc"] <= said["auc_ci"][1]
 
@@ -105,6 +106,35 @@ def test_real_and_drawn_images_share_no_figure(tables: Path) -> None:
     assert drawn["statement"][0].startswith("SYNTHETIC")
     assert answer(report)["per_source"].keys() == {"A", "B"}
     assert answer(report)["per_source"]["A"].keys() >= KEYS
+
+
+def test_colour_that_was_learned_elsewhere_is_no_simple_means_to_be_better_than(tables: Path) -> None:
+    lines = ["path,label,split,dataset,lesion_id"]
+    lines += [f"img/{n}.png,{'nevus' if n % 2 else 'melanoma'},{'train' if n < 5 else 'val'},{'lens' if n < 5 else 'phone'},{n}" for n in range(10)]
+    for name, text in {"elsewhere": "\n".join(lines), "here": "\n".join(lines).replace("phone", "lens")}.items():
+        (tables / f"{name}.csv").write_text(text, encoding="utf-8")
+    said = {}
+    for name in ("elsewhere", "here"):
+        (task,) = evaluate(Question(bundle=CLASSIFIER, data=(tables / f"{name}.csv",), device="cpu")).report["tasks"]
+        said[name] = task["baseline_learned_elsewhere"], " ".join(task["statement"])
+    assert said["elsewhere"][0] == ["lens"]
+    assert "learned from other images than these (lens)" in said["elsewhere"][1]
+    assert "better than" not in said["elsewhere"][1]
+    assert said["here"][0] == []
+    assert "better than colour alone" in said["here"][1]
+
+
+def test_simple_means_are_measured_also_where_the_mask_has_another_size_than_the_picture(tmp_path: Path) -> None:
+    spot = draw(tmp_path / "a.png", 1)
+    sizes = {}
+    for factor in (1, 2):
+        mask = tmp_path / f"{factor}.png"
+        Image.fromarray(spot).resize((160 * factor, 120 * factor), Image.Resampling.NEAREST).save(mask)
+        row = Row(image=tmp_path / "a.png", mask=mask, label="", split="", dataset="", source="", group="a")
+        one = np.ones(1)
+        sizes[factor] = drawn([row], {"jaccard": one, "dice": one, "area": one})["overall"]["baseline_otsu_jaccard"]
+    assert sizes[1] > 0.5
+    assert sizes[2] == pytest.approx(sizes[1], abs=0.01)
 
 
 def test_one_class_alone_gives_no_area_and_no_crash(tables: Path) -> None:

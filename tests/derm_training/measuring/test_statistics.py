@@ -143,6 +143,15 @@ def test_of_one_lesion_alone_there_is_no_interval() -> None:
     assert np.isnan([low, high]).all()
 
 
+def test_what_no_draw_changes_has_no_interval() -> None:
+    images = [str(number) for number in range(4)]
+    never = bootstrap(images, lambda i: 0.1 + 0.2)
+    assert math.isnan(never.low)
+    assert math.isnan(never.high)
+    assert str(never) == "0.300 (no interval)"
+    assert widened(never, 4).low < 0.3 < widened(never, 4).high, "a share has Wilson's all the same"
+
+
 def test_the_same_draws_come_again() -> None:
     first, second = (resamples(["a", "b", "c"], draws=4) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))

@@ -43,6 +43,14 @@ def test_all_takes_rows_without_a_split_among_rows_that_have_one(tmp_path: Path)
     assert [row.image.name for row in select(file, split="", labels=LABELS).rows] == ["c.png"]
 
 
+def test_what_is_left_out_is_counted_among_the_images_that_are_asked_for(tmp_path: Path) -> None:
+    lines = ["a.png,nevus,train,one", "b.png,bcc,train,one", "c.png,melanoma,val,one", "d.png,bcc,val,one", "e.png,bcc,val,two"]
+    file = table(tmp_path, "path,label,split,dataset", lines)
+    assert select(file, split="val", labels=LABELS).left_out == {"of another diagnosis": 2}
+    assert select(file, split="val", labels=LABELS, datasets=["one"]).left_out == {"of another diagnosis": 1}
+    assert select(file, split="all", labels=LABELS, datasets=["one"]).left_out == {"of another diagnosis": 2}
+
+
 def test_a_label_is_known_however_it_is_capitalised(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label", ["a.png,Nevus", "b.png, MELANOMA ", "c.png,BCC", "d.png,nevus"])
     chosen = select(file, split="", labels=LABELS)

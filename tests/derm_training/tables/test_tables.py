@@ -183,6 +183,15 @@ def test_a_folder_of_dicom_is_labelled_by_uid_and_grouped_by_patient_without_the
     assert read_table(tmp_path / "labels.csv").rows == made.rows
 
 
+def test_the_split_of_dicom_is_read_as_that_of_pictures_is(tmp_path: Path) -> None:
+    first, second = (dicom(tmp_path / name, np.zeros((4, 6, 3), dtype=np.uint8)) for name in ("1", "2"))
+    csv(tmp_path, f"SOPInstanceUID,label,Split\n{first},nevus,Train\n{second},melanoma,VAL\n", "labels.csv")
+    assert {row.label: row.split for row in read_table(tmp_path).rows} == {"nevus": "train", "melanoma": "val"}
+    csv(tmp_path, f"SOPInstanceUID,label,split\n{first},nevus,train\n{second},melanoma,valid\n", "labels.csv")
+    with pytest.raises(ValueError, match=r"labels\.csv line 3: split is 'valid'; write train, val or test"):
+        read_table(tmp_path)
+
+
 def test_a_folder_of_dicom_without_labels_says_what_it_wants(tmp_path: Path) -> None:
     dicom(tmp_path / "1", np.zeros((4, 6, 3), dtype=np.uint8))
     with pytest.raises(ValueError, match=r"labels\.csv does not exist; a folder of DICOM wants it, with the columns SOPInstanceUID and label"):
