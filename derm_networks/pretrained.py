@@ -160,6 +160,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
     """
     try:
         held = read_weights(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror or error}); name a file that is there and yours to read") from error
     except Exception as error:  # a byte that is no pickle's leads torch to errors of every kind
         raise ValueError(_NO_WEIGHTS.format(file)) from error
     state = held.get("model", held) if isinstance(held, dict) else None

@@ -8,6 +8,7 @@ import typer
 
 from derm_pacs.cli.bundle_export import code_triples, print_golden
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
+from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say
@@ -49,6 +50,7 @@ def novelty(
         from derm_training.shipping.staging import staged
         from derm_training.tables.manifest import read_table
     folder = bundle_folder(bundle)
+    output_folder(folder.absolute().parent, "BUNDLE")
     with refused(OSError, ValueError, remedy="see docs/lead/training.md"):
         kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"
         fitted = fit(folder, read_table(data), kind=kind, share=share, most_images=images, seed=seed, told=say)

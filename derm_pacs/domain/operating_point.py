@@ -22,6 +22,7 @@ def call(classification: Classification, point: OperatingPoint) -> str:
 
 
 def called_first(classification: Classification, points: Iterable[OperatingPoint]) -> list[ClassProbability]:
-    """Return the classes in the order in which a person is told of them: those called, then from the most probable on."""
-    called = {call(classification, point) for point in points}
-    return sorted(classification.probabilities, key=lambda one: (one.class_id not in called, -one.probability))
+    """Return the classes in the order in which a person is told of them: those called, in the points' order, then from the most probable on."""
+    called = list(dict.fromkeys(call(classification, point) for point in points))
+    by_probability = sorted(classification.probabilities, key=lambda one: -one.probability)
+    return sorted(by_probability, key=lambda one: called.index(one.class_id) if one.class_id in called else len(called))

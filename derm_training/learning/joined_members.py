@@ -24,7 +24,7 @@ def join(files: Sequence[Path]) -> dict[str, Tensor]:
     members: list[dict[str, Tensor]] = []
     for file in files:
         state = read_state(file)
-        if not state or not all(key.startswith(_PREFIX) for key in state):
+        if not all(key.startswith(_PREFIX) for key in state):
             raise ValueError(f"{file} holds no ensemble; train one with `bundles train melanoma_nevus_lite`")
         own: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():

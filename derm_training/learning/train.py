@@ -94,15 +94,19 @@ def _told(error: Exception, own: Mapping[str, Any]) -> Exception:
         inner = inner.__cause__
     wrong_settings = isinstance(inner, TypeError) and part is not None
     if wrong_settings or isinstance(inner, ValueError | FileNotFoundError | ModuleNotFoundError):
-        places = sorted(_made_as(part[1], own)) if part else []
-        return TrainingError(f"{inner}{' (' + ', '.join(places) + ' in train.json)' if places else ''}")
+        places = sorted(_made_as(part[1].rpartition(".")[2], own)) if part else []
+        what, semicolon, remedy = str(inner).partition("; ")
+        return TrainingError(f"{what}{' (' + ', '.join(places) + ' in train.json)' if places else ''}{semicolon}{remedy}")
     return error
 
 
-def _made_as(target: str, config: Mapping[str, Any]) -> Iterator[str]:
-    """Give the settings, as `--set` writes them, whose part is a `target`."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            if value.get("_target_") == target:
-                yield key
+def _made_as(target: str, config: Mapping[str, Any] | list[Any]) -> Iterator[str]:
+    """Give the settings, as `--set` writes them, whose part is of the class or function `target`, named without its module.
+
+    Not the part that reads `data`: what is wrong there is the table, which the message names.
+    """
+    for key, value in config.items() if isinstance(config, Mapping) else enumerate(config):
+        if isinstance(value, Mapping) and str(value.get("_target_")).rpartition(".")[2] == target and "data" not in value:
+            yield str(key)
+        if isinstance(value, Mapping | list):
             yield from (f"{key}#{below}" for below in _made_as(target, value))

@@ -16,8 +16,7 @@ Indices = NDArray[np.intp]
 Statistic = Callable[[Indices], float]
 
 DRAWS = 2000
-NO_WIDTH = 1e-9
-"""An interval that is no wider has none: its draws are equal, a mean's in all but the last digits."""
+_NO_WIDTH = 1e-9  # draws of a mean that are equal may differ in their last digits
 _QUANTILE = 1.959963984540054  # of the normal distribution at 0.975
 
 
@@ -164,16 +163,20 @@ def bootstrap(groups: Sequence[str], statistic: Statistic, *, draws: int = DRAWS
 
 
 def summary(statistic: Statistic, images: Indices, samples: Sequence[Indices]) -> Figure:
-    """Return `statistic` of `images` with the 2.5 and 97.5 percentiles of it over `samples`.
+    """Return `statistic` of `images` with its `limits` over `samples`."""
+    low, high = limits(np.array([statistic(sample) for sample in samples]))
+    return Figure(value=statistic(images), low=low, high=high, n=len(images))
 
-    They are NaN where there are none, and where it is the same in all: that it never varied shows how few the images are.
+
+def limits(drawn: Values) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles of the draws (draws,) that gave a value.
+
+    They are NaN where none did, and where all gave the same: an interval of no width would say that the value is certain, and
+    shows only how few the images are.
     """
-    values = np.array([statistic(sample) for sample in samples])
-    kept = values[np.isfinite(values)]
-    low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (float("nan"), float("nan"))
-    if high - low <= NO_WIDTH:
-        low = high = float("nan")
-    return Figure(value=statistic(images), low=float(low), high=float(high), n=len(images))
+    kept = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (np.nan, np.nan)
+    return (float(low), float(high)) if high - low > _NO_WIDTH else (float("nan"), float("nan"))
 
 
 def widened(figure: Figure, lesions: int) -> Figure:

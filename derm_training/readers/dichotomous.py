@@ -12,12 +12,12 @@ too. Other figures have none where no draw varies, and of one group alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from derm_training.measuring.statistics import NO_WIDTH, Figure, area_under_curve, widened
+from derm_training.measuring.statistics import Figure, area_under_curve, limits, widened
 from derm_training.readers.reader_tables import UNREAD, Reader, Study, scoring_reader
 
 Draws = NDArray[np.float64]
@@ -25,6 +25,7 @@ Draws = NDArray[np.float64]
 
 Weights = NDArray[np.uint16]
 """(draws, N): how often each image stands in each draw."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
@@ -338,8 +339,6 @@ def _group(
         )
         for column in range(3)
     )
-    # the mean is no surer than the share among the negatives of the reader who read the fewest
-    matched = replace(matched, mean=widened(matched.mean, min(pair.negatives for pair in pairs)))
     return Group(
         rank=rank,
         readers=len(present),
@@ -360,12 +359,6 @@ def _at(study: Study, curve: Curve, wanted: float, drawn: Draws, resampling: Res
 
 
 def figure(value: float, drawn: Draws, n: int) -> Figure:
-    """Return a value of `n` images with the 2.5 and 97.5 percentiles of its draws (draws,), those that gave a value.
-
-    NaN where none did, and where they do not vary: an interval of no width would say that the value is certain.
-    """
-    kept = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (np.nan, np.nan)
-    if not high - low > NO_WIDTH:
-        low = high = np.nan
-    return Figure(value=value, low=float(low), high=float(high), n=n)
+    """Return a value of `n` images with the limits of its draws (draws,)."""
+    low, high = limits(drawn)
+    return Figure(value=value, low=low, high=high, n=n)

@@ -9,6 +9,7 @@ Images lie anywhere below the folder under their names, masks as `NAME_segmentat
 Training, Validation or Test gives the split where there is more than one of these.
 """
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -128,4 +129,5 @@ def _split(name: str) -> str:
 
 
 def _dataset(file: Path) -> str:
-    return file.stem.split("_metadata")[0].split("_GroundTruth")[0]
+    """Return the collection's name: its training, validation and test files, which their split tells apart, are of one."""
+    return re.sub(r"_(Training|Validation|Test)(?=_|$)", "", file.stem.split("_metadata")[0].split("_GroundTruth")[0])

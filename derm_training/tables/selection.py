@@ -24,7 +24,7 @@ class Selection:
     """Rows of the train split with known labels whose image is there, none of a lesion that is measured."""
     split: str
     left_out: dict[str, int]
-    """The reason to the number of images, of those asked for."""
+    """The reason to the number of images: other diagnoses, and pictures in colour, of those asked for; what no line of the table can give, of all."""
     leak: str = ""
     """What leaks by the paper's own split, in a sentence."""
 

@@ -47,6 +47,12 @@ def test_a_person_is_told_of_the_called_class_first_then_of_the_most_probable(th
     assert [one.class_id for one in called_first(seen, [point(threshold)])] == told
 
 
+def test_of_several_operating_points_the_call_of_the_first_is_told_first() -> None:
+    seen = classification(melanoma=0.4, nevus=0.6)
+    assert [one.class_id for one in called_first(seen, [point(0.3), point(0.8)])] == ["melanoma", "nevus"]
+    assert [one.class_id for one in called_first(seen, [point(0.8), point(0.3)])] == ["nevus", "melanoma"]
+
+
 def test_without_an_operating_point_the_most_probable_class_is_first() -> None:
     assert [one.class_id for one in called_first(classification(melanoma=0.2, nevus=0.8), [])] == ["nevus", "melanoma"]
 

@@ -173,9 +173,11 @@ def test_other_images_are_no_continuation(bundle: Path, table: Path, tmp_path: P
         ({"device": "cuda:7"}, "device is cuda:7, and torch sees no such GPU"),
         ({"split": "random"}, "it can be lesion or paper"),
         ({"pretrained": "no.safetensors"}, r"no\.safetensors does not exist"),
-        ({"inferer#precision": "float8"}, r"'float8'; it can be bfloat16 or float32 \(inferer in train\.json\)"),
+        ({"inferer#precision": "float8"}, r"'float8' \(inferer in train\.json\); it can be bfloat16 or float32"),
+        ({"handlers#1#warm_up": 3}, r"unexpected keyword argument 'warm_up' \(handlers#1 in train\.json\)"),
+        ({"trainer#epochs": 3}, r"unexpected keyword argument 'epochs' \(trainer in train\.json\)"),
         ({"views#zom": [1, 2]}, r"unexpected keyword argument 'zom' \(views in train\.json\)"),
-        ({"batch": 0}, r"batch_size=0 \(images in train\.json\)"),
+        ({"batch": 0}, "batch_size=0"),
     ],
 )
 def test_what_cannot_be_done_is_told_with_the_remedy(bundle: Path, table: Path, tmp_path: Path, wrong: dict[str, Any], said: str) -> None:

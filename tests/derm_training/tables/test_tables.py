@@ -130,6 +130,7 @@ def test_the_challenge_of_2018_is_read_as_published_with_its_split_and_lesions(t
         ("melanoma", "train", True), ("dermatofibroma", "train", False), ("nevus", "val", False),
     ]
     assert rows[0].group == "HAM_9"
+    assert {row.dataset for row in rows} == {"ISIC2018_Task3"}, "training and validation are of one collection"
 
 
 def test_the_challenge_of_2017_calls_neither_melanoma_nor_keratosis_a_nevus(tmp_path: Path) -> None:
