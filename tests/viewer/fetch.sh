@@ -21,8 +21,10 @@ for version in $versions; do
     mv "$work/package/dist" "$cache/ohif-$version"
     rm -rf "$work"
 done
-if ! "$cache/venv/bin/python" -c 'import playwright' 2>/dev/null; then
-    echo "viewer: fetching the browser driver (about 45 MB) into $cache"
+# the driver for the pictures; the rest for the check that ../shared holds, which shares this environment
+if ! "$cache/venv/bin/python" -c 'import numpy, PIL, playwright, pydicom' 2>/dev/null; then
+    echo "viewer: fetching the browser driver and what reads its pictures (about 75 MB) into $cache"
     python3 -m venv "$cache/venv"
-    "$cache/venv/bin/python" -m pip install -q --disable-pip-version-check 'playwright>=1.45,<2'
+    "$cache/venv/bin/python" -m pip install -q --disable-pip-version-check \
+        'playwright>=1.45,<2' 'numpy>=1.26,<3' 'pillow>=10' 'pydicom>=3,<4'
 fi

@@ -47,6 +47,9 @@ def test_a_dermoscopic_study_is_drawn_with_outline_figures_and_picture(tmp_path:
     for needed in (TOOL, python, cache() / f"ohif-{OHIF}" / "index.html"):
         if not needed.exists():
             pytest.skip(f"{needed} is missing: the viewer is checked where ../shared and its cache are")
+    usable = subprocess.run([python, TOOL, "--help"], capture_output=True, text=True, check=False)
+    if "ModuleNotFoundError" in usable.stderr:
+        pytest.skip(f"{python}: {usable.stderr.splitlines()[-1]}; run tests/viewer/fetch.sh")
     folder, lines = tmp_path / "study", tmp_path / "lines.js"
     folder.mkdir()
     study = make(SAMPLES[0], SHOWN)
@@ -55,7 +58,9 @@ def test_a_dermoscopic_study_is_drawn_with_outline_figures_and_picture(tmp_path:
     lines.write_text(LINES.read_text() + LEGIBLE.read_text())
     command: list[str | Path] = [python, TOOL, folder, "--out", tmp_path, "--ohif", OHIF, "--stock", "--config", lines, "--settle", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=580)
-    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    written = tmp_path / "verdict.json"
+    assert written.exists(), done.stderr[-2000:]
+    verdict = json.loads(written.read_text())
     drawn = {name: verdict[name] for name in ("image_drawn", "seg_overlay_drawn", "sr_contour_drawn", "sc_drawn")}
     assert drawn == dict.fromkeys(drawn, True), done.stderr[-2000:]
     assert verdict["sr_measurements"]
