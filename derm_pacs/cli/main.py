@@ -112,7 +112,8 @@ def command(listed: Listed) -> TyperCommand:
     """Load the function of a command and return it as Typer's command."""
     app = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
     text, examples = help_and_examples(listed)
-    app.command(listed.name, help=text, epilog=examples)(function(listed))
+    # the first line counts for no margin: behind an empty one the examples keep theirs, and with it their lines
+    app.command(listed.name, help=text, epilog=f"\n{examples}")(function(listed))
     built = typer.main.get_command(app)
     assert isinstance(built, TyperCommand)  # noqa: S101 - an app of one command
     return built
