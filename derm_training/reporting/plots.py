@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -46,12 +46,14 @@ _STYLE: Any = {
 _MEASURE = {"classification": "auc", "segmentation": "jaccard"}
 _NARROW, _WIDE = (4.8, 4.3), (7.4, 0.0)
 
+PlotName = Literal["roc", "reliability", "confusion", "scores", "overlap", "sources", "datasets"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
     """A picture in both forms, with what it shows in words."""
 
-    name: str
+    name: PlotName
     caption: str
     png: bytes
     svg: str
@@ -62,7 +64,7 @@ def plots(task: Plain, judged: Judged | None) -> list[Plot]:
     """Return the pictures of a task of a report; those of images drawn by a program say so."""
     found: list[Plot] = []
 
-    def plot(name: str, caption: str, draw: Callable[[], Figure], *, wide: bool = False) -> Plot:
+    def plot(name: PlotName, caption: str, draw: Callable[[], Figure], *, wide: bool = False) -> Plot:
         return _drawn(name, caption, draw, wide=wide, synthetic=task["synthetic"])
 
     if judged is not None:
@@ -77,7 +79,7 @@ def plots(task: Plain, judged: Judged | None) -> list[Plot]:
         ]
     else:
         found.append(plot("overlap", "How the images' Jaccard indices are spread", lambda: _overlaps(task)))
-    groups = [("sources", "per_source", "source"), ("datasets", "per_dataset", "data set")]
+    groups: list[tuple[PlotName, str, str]] = [("sources", "per_source", "source"), ("datasets", "per_dataset", "data set")]
     found += [
         plot(name, f"Each {what} by itself, with 95 % intervals", lambda key=key: _parts(task, key), wide=True)  # type: ignore[misc]
         for name, key, what in groups
@@ -86,7 +88,7 @@ def plots(task: Plain, judged: Judged | None) -> list[Plot]:
     return found
 
 
-def _drawn(name: str, caption: str, draw: Callable[[], Figure], *, wide: bool, synthetic: bool) -> Plot:
+def _drawn(name: PlotName, caption: str, draw: Callable[[], Figure], *, wide: bool, synthetic: bool) -> Plot:
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = draw()
         if synthetic:

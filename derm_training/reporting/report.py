@@ -3,14 +3,15 @@
 import html
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from derm_training.measuring.evaluate import Evaluation
 from derm_training.measuring.statistics import with_interval
 from derm_training.reporting.page import document
-from derm_training.reporting.plots import Plot, plots
+from derm_training.reporting.plots import Plot, PlotName, plots
 
 Plain = dict[str, Any]
 
@@ -26,6 +27,9 @@ NAMES = {
     "baseline_otsu_jaccard": "Jaccard, Otsu",
     "baseline_ellipse_jaccard": "Jaccard, centred ellipse",
 }
+_PAGE, _VALUES = "report.html", "report.json"
+_PICTURE = re.compile(rf"(\d+-)?({'|'.join(get_args(PlotName))})\.png")
+"""The names of `picture_name`: no other picture in the folder is a report's."""
 MAIN = {
     "classification": ("auc", "accuracy", "sensitivity", "specificity"),
     "segmentation": ("jaccard", "dice", "found"),
@@ -49,16 +53,24 @@ _EXPLAINED = {
 
 
 def write_report(said: Evaluation, folder: Path) -> None:
-    """Write report.html, report.json and the pictures into `folder`; pictures of an earlier report go."""
+    """Write report.html, report.json and the pictures into `folder`; those of an earlier report go, and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
+    remove_report(folder)
     drawn = [plots(task, judged) for task, judged in zip(said.report["tasks"], said.judged, strict=True)]
     for number, pictures in enumerate(drawn):
         for picture in pictures:
             (folder / f"{picture_name(number, picture.name)}.png").write_bytes(picture.png)
-    (folder / "report.json").write_text(json.dumps(said.report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(page(said.report, drawn), encoding="utf-8")
+    (folder / _VALUES).write_text(json.dumps(said.report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / _PAGE).write_text(page(said.report, drawn), encoding="utf-8")
+
+
+def remove_report(folder: Path) -> bool:
+    """Delete the report in `folder`, if one lies there, and no file that a report does not write; return whether one did."""
+    if not (folder / _VALUES).is_file():
+        return False
+    for file in [one for one in folder.iterdir() if one.name in {_PAGE, _VALUES} or _PICTURE.fullmatch(one.name)]:
+        file.unlink()
+    return True
 
 
 def picture_name(task: int, name: str) -> str:

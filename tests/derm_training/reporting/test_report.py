@@ -21,7 +21,7 @@ from derm_training.tables.rows import Row
 pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 
 from derm_training.measuring.task_figures import classified, drawn
-from derm_training.reporting.report import write_report
+from derm_training.reporting.report import remove_report, write_report
 
 PICTURES = Path(tempfile.mkdtemp(prefix="derm-report-"))
 atexit.register(shutil.rmtree, PICTURES, ignore_errors=True)
@@ -114,6 +114,26 @@ def test_the_same_report_is_the_same_bytes(tmp_path: Path) -> None:
     assert written(tmp_path / "one", task) == written(tmp_path / "two", task)
     for file in (tmp_path / "one" / "report").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / "report" / file.name).read_bytes()
+
+
+def test_pictures_of_an_earlier_report_go_and_a_persons_own_stay(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    own = {"photograph.png", "roc of mine.png", "2-lesion.png", "scores.PNG", "notes.html"}
+    for name in own:
+        (tmp_path / "report" / name).write_bytes(b"mine")
+    written(tmp_path, classifier_task(("nevus", "melanoma")), (mask_task(), None))
+    assert {"2-overlap.png", "roc.png"} <= {file.name for file in (tmp_path / "report").iterdir()}
+    written(tmp_path, (mask_task(), None))
+    left = {file.name for file in (tmp_path / "report").iterdir()}
+    assert left == own | {"report.html", "report.json", "overlap.png", "sources.png", "datasets.png"}
+    assert all((tmp_path / "report" / name).read_bytes() == b"mine" for name in own)
+
+
+def test_where_no_report_lies_none_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "roc.png").write_bytes(b"mine")
+    assert not remove_report(tmp_path)
+    assert not remove_report(tmp_path / "absent")
+    assert (tmp_path / "roc.png").exists()
 
 
 def task_with(**changes: Any) -> dict[str, Any]:
