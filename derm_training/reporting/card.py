@@ -14,23 +14,51 @@ _METRICS = {
     "segmentation": ("jaccard", "dice", "baseline_otsu_jaccard", "baseline_ellipse_jaccard"),
 }
 
+_CARD = Path("docs") / "README.md"
+NOT_MEASURED = "Not measured yet: no figures are known of these weights. `derm-pacs bundles evaluate BUNDLE --data TABLE --write` measures them."
+
 
 def write_figures(bundle: Path, report: Plain) -> None:
-    """Put the figures of a report into configs/serving.json and docs/README.md; raises ValueError if the card lacks the block."""
+    """Put the figures of a report into configs/serving.json and docs/README.md; raises what `check_card` does, before it writes."""
+    check_card(bundle)
     serving = bundle / "configs" / "serving.json"
     description = json.loads(serving.read_text(encoding="utf-8"))
     description["validation"] = validation(report)
     serving.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    write_block(bundle / "docs" / "README.md", "figures", figures_block(report))
+    write_block(bundle / _CARD, "figures", figures_block(report))
+
+
+def check_card(bundle: Path) -> None:
+    """Raise ValueError where the bundle has no card with the block `figures`, and figures have no place to stand in."""
+    _parted(bundle / _CARD, "figures")
+
+
+def forget_figures(bundle: Path) -> bool:
+    """Let the block `figures` of the card say that nothing was measured; return whether figures stood in it. A card may have none."""
+    try:
+        _, former, _ = _parted(bundle / _CARD, "figures")
+    except ValueError:
+        return False
+    write_block(bundle / _CARD, "figures", NOT_MEASURED)
+    return former.strip() not in {"", NOT_MEASURED}
 
 
 def write_block(card: Path, name: str, text: str) -> None:
     """Put `text` between the markers `<!-- name -->` and `<!-- /name -->`; raises ValueError if the card lacks them."""
+    before, _, after = _parted(card, name)
+    card.write_text(f"{before}{text}\n{after}", encoding="utf-8")
+
+
+def _parted(card: Path, name: str) -> tuple[str, str, str]:
+    """Return the card up to the opening marker, what stands in the block, and the card from the closing marker on."""
+    remedy = f"write a line <!-- {name} --> and below it a line <!-- /{name} --> into the card, where its figures are to stand"
+    if not card.is_file():
+        raise ValueError(f"{card} does not exist; {remedy}")
     before, opening, rest = card.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
-    _, closing, after = rest.partition(f"<!-- /{name} -->")
+    former, closing, after = rest.partition(f"<!-- /{name} -->")
     if not opening or not closing:
-        raise ValueError(f"{card} lacks the markers of the block {name!r}")
-    card.write_text(f"{before}{opening}{text}\n{closing}{after}", encoding="utf-8")
+        raise ValueError(f"{card} lacks the markers of the block {name!r}; {remedy}")
+    return before + opening, former, closing + after
 
 
 def validation(report: Plain) -> list[Plain]:

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from derm_pacs.domain.bundle import ValidationFigure
-from derm_training.reporting.card import figures_block, validation, write_block, write_figures
+from derm_training.reporting.card import (
+    NOT_MEASURED,
+    figures_block,
+    forget_figures,
+    validation,
+    write_block,
+    write_figures,
+)
 from tests.derm_training.reporting.test_report import PAPER, classifier_task, mask_task
 
 
@@ -54,3 +61,25 @@ def test_a_card_without_the_markers_is_refused(tmp_path: Path) -> None:
     card.write_text("no block", encoding="utf-8")
     with pytest.raises(ValueError, match="lacks the markers of the block 'figures'"):
         write_block(card, "figures", "text")
+
+
+@pytest.mark.parametrize("card", [None, "no block", "<!-- figures -->\nold, and no end"])
+def test_where_a_card_has_no_place_for_figures_the_description_gets_none(card: str | None, tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "serving.json").write_text('{"name": "spots"}', encoding="utf-8")
+    if card is not None:
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "docs" / "README.md").write_text(card, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"README\.md .*; write a line <!-- figures --> and below it a line <!-- /figures --> into the card"):
+        write_figures(tmp_path, report())
+    assert (tmp_path / "configs" / "serving.json").read_text(encoding="utf-8") == '{"name": "spots"}'
+    assert not forget_figures(tmp_path)
+
+
+def test_a_card_whose_figures_are_forgotten_says_that_nothing_was_measured(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    card = tmp_path / "docs" / "README.md"
+    card.write_text("before\n<!-- figures -->\nAUC 0.93\n<!-- /figures -->\nafter\n", encoding="utf-8")
+    assert forget_figures(tmp_path)
+    assert card.read_text(encoding="utf-8") == f"before\n<!-- figures -->\n{NOT_MEASURED}\n<!-- /figures -->\nafter\n"
+    assert not forget_figures(tmp_path), "none are left to be forgotten"
