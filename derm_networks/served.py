@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from derm_networks.alexnet import AlexNet
+from derm_networks.bundle_files import file_inside
 from derm_networks.deeplabv3plus import DeepLabV3Plus, enlarge
 from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
 from derm_networks.efficientnet_lite import EfficientNetLite
@@ -117,9 +118,9 @@ class ServedBundle:
 
 
 def open_bundle(folder: Path) -> ServedBundle:
-    """Read a bundle; raises ValueError where the weights are not the described ones."""
+    """Read a bundle; raises ValueError where the weights are not the described ones, or would lie outside the folder."""
     description = json.loads((folder / "configs" / "serving.json").read_text(encoding="utf-8"))
-    data = (folder / description["weights"]["file"]).read_bytes()
+    data = file_inside(folder, description["weights"]["file"], "weights.file").read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != description["weights"]["sha256"]:
         raise ValueError(f"{description['weights']['file']} has SHA-256 {found}, serving.json says otherwise")

@@ -7,7 +7,7 @@ just that share of them, so what it refuses of other images is told beside it: e
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from derm_networks.bundle_files import file_inside
 from derm_networks.novelty import FeatureSpace, energies
 from derm_networks.served import ServedBundle, open_bundle
 from derm_training.tables.manifest import read_rgb
@@ -103,17 +104,36 @@ def figure(bundle: ServedBundle, space: FeatureSpace | None, picture: Picture) -
 
 
 def write(folder: Path, fitted: Fitted) -> None:
-    """Write the limit into the bundle's serving.json, with the file of the space beside the weights; a former one goes."""
-    novelty: dict[str, Any] = {"kind": fitted.kind, "maximum": round(fitted.maximum, 6)}
-    (folder / FILE).unlink(missing_ok=True)
-    if fitted.space is not None:
-        data = fitted.space.written()
-        (folder / FILE).write_bytes(data)
-        novelty |= {"file": FILE, "sha256": hashlib.sha256(data).hexdigest()}
+    """Write the limit into the bundle's serving.json, with the file of the space beside the weights; then a former one goes.
+
+    Raises ValueError, before anything is written, where the former one's file would lie outside the bundle.
+    """
     path = folder / _SERVING
     description = json.loads(path.read_text(encoding="utf-8"))
+    former = features_file(folder, description)
+    novelty: dict[str, Any] = {"kind": fitted.kind, "maximum": round(fitted.maximum, 6)}
+    if fitted.space is not None:
+        data = fitted.space.written()
+        file_inside(folder, FILE, "quality.novelty.file").write_bytes(data)
+        novelty |= {"file": FILE, "sha256": hashlib.sha256(data).hexdigest()}
     description["quality"]["novelty"] = novelty
     path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if former is not None and former != features_file(folder, description):
+        former.unlink(missing_ok=True)
+
+
+def features_file(folder: Path, description: Mapping[str, Any]) -> Path | None:
+    """Return the file of the space of a description's limit, None where it has none.
+
+    Raises ValueError where that file would lie outside the bundle in `folder`, or is that of the weights.
+    """
+    name = (description["quality"].get("novelty") or {}).get("file")
+    if name is None:
+        return None
+    file = file_inside(folder, name, "quality.novelty.file")
+    if file == file_inside(folder, description["weights"]["file"], "weights.file"):
+        raise ValueError(f"quality.novelty.file of serving.json is {name!r}, the file of the weights; name another one, such as {FILE}")
+    return file
 
 
 def _of_parts(bundle: ServedBundle, picture: Picture, run: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:

@@ -180,6 +180,15 @@ def test_a_bundle_whose_weights_are_others_is_refused(tmp_path: Path) -> None:
         open_bundle(tmp_path)
 
 
+def test_weights_outside_the_folder_are_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    sha256 = save_weights(toy().network.state_dict(), tmp_path / "model.safetensors", "float32")
+    description = described(weights={"file": "../model.safetensors", "sha256": sha256, "dtype": "float32"})
+    (tmp_path / "bundle" / "configs" / "serving.json").write_text(json.dumps(description), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"weights\.file of serving\.json is '\.\./model\.safetensors', which is not a file inside the bundle"):
+        open_bundle(tmp_path / "bundle")
+
+
 def test_the_networks_are_the_registrys_with_the_same_arguments() -> None:
     assert set(NETWORKS) < set(networks.NETWORKS)
     with pytest.raises(ValueError, match="'transformer' is not known; known: alexnet"):

@@ -105,6 +105,34 @@ def test_writing_a_limit_leaves_everything_else_of_the_description(bundle: Path)
     assert after == before
 
 
+def test_a_limit_takes_the_place_of_one_in_another_file(bundle: Path) -> None:
+    place = bundle / "configs" / "serving.json"
+    before = place.read_text()
+    described = json.loads(before)
+    described["quality"]["novelty"] = {"kind": "feature_distance", "maximum": 1.0, "file": "models/former.safetensors", "sha256": "0" * 64}
+    place.write_text(json.dumps(described))
+    former = bundle / "models" / "former.safetensors"
+    former.write_bytes(b"former")
+    write(bundle, Fitted(kind="energy", space=None, maximum=2.0, trained_on=0, validated_on=9, refused=0, refused_of_others=0))
+    assert not former.exists()
+    place.write_text(before)
+
+
+def test_a_former_limit_outside_the_bundle_is_refused_and_nothing_is_touched(bundle: Path, tmp_path: Path) -> None:
+    place = bundle / "configs" / "serving.json"
+    before = place.read_text()
+    precious = tmp_path / "precious.safetensors"
+    precious.write_bytes(b"mine")
+    described = json.loads(before)
+    described["quality"]["novelty"] = {"kind": "feature_distance", "maximum": 1.0, "file": str(precious), "sha256": "0" * 64}
+    place.write_text(json.dumps(described))
+    with pytest.raises(ValueError, match=r"quality\.novelty\.file of serving\.json is .* not a file inside the bundle"):
+        write(bundle, Fitted(kind="energy", space=None, maximum=2.0, trained_on=0, validated_on=9, refused=0, refused_of_others=0))
+    assert precious.read_bytes() == b"mine"
+    assert json.loads(place.read_text()) == described
+    place.write_text(before)
+
+
 def test_the_limit_is_the_smallest_that_refuses_no_more_than_the_share() -> None:
     figures = np.arange(1, 101, dtype=np.float64)
     assert (figures > _limit(figures, 0.01)).mean() <= 0.01
