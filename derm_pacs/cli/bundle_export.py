@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from derm_pacs.cli.print.terminal import print_json
 from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 from derm_pacs.domain.codes import CODES
+
+if TYPE_CHECKING:
+    from derm_training.shipping.outlived import Outlived
 
 
 class Dtype(StrEnum):
@@ -33,8 +36,9 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write
 def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None, out: Out = None, as_json: Json = False) -> None:
     """Ship a trained network: weights, their hash, what they say of the golden pictures, and the bundle's metadata.
 
-    Figures in serving.json and in the card are those of the former weights until the bundle is measured again: run
-    `bundles evaluate --write` afterwards. A limit of novelty goes with the weights that it was found with: run `bundles novelty`.
+    What was found with the former weights goes with them: figures in serving.json, the card and docs/report (run `bundles evaluate
+    --write`), a limit of novelty (run `bundles novelty`) and a temperature, which becomes 1; each is told. A temperature that is
+    written into serving.json afterwards stays as long as the weights.
     Golden pictures are kept where the bundle has some, and drawn where it has none; one that the bundle's gate refuses has its
     refusal promised instead of figures. Where all are refused nothing is written.
 
@@ -50,15 +54,23 @@ def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None,
     with refused(ValueError, remedy="see docs/lead/training.md"):
         made = run(folder, checkpoint, code_triples(), gate_of, dtype=dtype.value if dtype else None, out=out)
     if as_json:
-        print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden, "limit_dropped": made.limit_dropped})
+        print_json({"folder": str(made.folder), "sha256": made.sha256, "bytes": made.size, "golden": made.golden, **_dropped(made.outlived)})
         return
     print(f"{made.folder}: weights of {made.size / 1e6:.1f} MB, SHA-256 {made.sha256}")
     print_golden(made.golden)
-    if made.limit_dropped:
+    if made.outlived.figures:
+        print("the figures in serving.json, docs/README.md and docs/report were those of the former weights and are taken out: not measured yet")
+    for temperature in made.outlived.temperatures:
+        print(f"the temperature {temperature:.4g} was fitted to the former weights; it is 1 now, and the next report tells the one that fits")
+    if made.outlived.limit:
         print("the limit of novelty was that of the former weights and is taken out")
         print(f"find one: derm-pacs bundles novelty {made.folder} --data TABLE")
     print(f"measure:  derm-pacs bundles evaluate {made.folder} --data TABLE --write")
     print(f"install:  derm-pacs bundles install {made.folder}")
+
+
+def _dropped(outlived: "Outlived") -> dict[str, object]:
+    return {"limit_dropped": outlived.limit, "figures_dropped": outlived.figures, "temperatures_dropped": list(outlived.temperatures)}
 
 
 def print_golden(golden: Mapping[str, Mapping[str, float] | str]) -> None:

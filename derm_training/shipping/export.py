@@ -8,9 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from derm_networks.bundle_files import file_inside
 from derm_networks.efficientnet_auxiliary import without_auxiliary
 from derm_networks.pretrained import read_state
 from derm_networks.served import Dtype, make_network, save_weights
+from derm_training.gate.novelty import features_file
+from derm_training.shipping.outlived import Outlived, take_out
 from derm_training.shipping.promises import GateOf, Promise, write_promises
 from derm_training.shipping.staging import staged
 
@@ -34,8 +37,7 @@ class Exported:
     """Bytes of the weights."""
     golden: dict[str, dict[str, float] | str]
     """File to what the shipped weights say of it, or to the reason for which the gate refuses it."""
-    limit_dropped: bool
-    """Whether a limit of novelty was taken out, since it was that of other weights."""
+    outlived: Outlived
 
 
 def export(
@@ -44,13 +46,14 @@ def export(
     """Write weights, their hash, golden promises and the metadata's record into the bundle, or into its copy `out`.
 
     `checkpoint` is a bare state dict, one under the key `model`, or a safetensors file; without one the weights stay those of
-    the bundle. `dtype` None keeps the description's. Heads that only training needs are left out. A limit of novelty does not
-    outlive its weights. Raises `ExportError` and `NoPromise`; then everything is as it was.
+    the bundle. `dtype` None keeps the description's. Heads that only training needs are left out. A limit of novelty, measured
+    figures and temperatures do not outlive their weights. Raises `ExportError` and `NoPromise`, and ValueError where the
+    description names files outside the bundle; then everything is as it was.
     """
     if out is not None and out.exists():
         raise ExportError(f"{out} exists already; name a folder that does not")
     with staged(folder, out) as copy:
-        dropped = _put_weights(copy, checkpoint, dtype)
+        outlived = _put_weights(copy, checkpoint, dtype)
         promises = write_promises(copy, gate_of)
         write_record(copy, codes)
     target = folder if out is None else out
@@ -58,9 +61,9 @@ def export(
     return Exported(
         folder=target,
         sha256=weights["sha256"],
-        size=(target / weights["file"]).stat().st_size,
+        size=file_inside(target, weights["file"], "weights.file").stat().st_size,
         golden=golden_of(promises),
-        limit_dropped=dropped,
+        outlived=outlived,
     )
 
 
@@ -101,23 +104,23 @@ def record(description: Mapping[str, Any], metadata: Mapping[str, Any], codes: C
     }
 
 
-def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None) -> bool:
-    """Write the weights and their hash; return whether a limit of novelty went with the former ones."""
+def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None) -> Outlived:
+    """Write the weights and their hash; return what went with the former ones."""
     description = _description(folder)
-    weights, quality = description["weights"], description["quality"]
+    weights = description["weights"]
+    file = file_inside(folder, weights["file"], "weights.file")
+    features_file(folder, description)  # refused before anything is written
     if checkpoint is None:
         if dtype not in {None, weights["dtype"]}:
             raise ExportError(f"{weights['file']} is {weights['dtype']}; name the checkpoint to round to {dtype} from")
-        return False
+        return Outlived()
     former = weights["sha256"]
     weights["dtype"] = dtype or weights["dtype"]
     state = _state(checkpoint, description["network"])
-    weights["sha256"] = save_weights(state, folder / weights["file"], weights["dtype"])
-    outlived = quality.pop("novelty", None) if weights["sha256"] != former else None
-    if outlived is not None and "file" in outlived:
-        (folder / outlived["file"]).unlink(missing_ok=True)
+    weights["sha256"] = save_weights(state, file, weights["dtype"])
+    outlived = take_out(folder, description) if weights["sha256"] != former else Outlived()
     _write(folder / _SERVING, description)
-    return outlived is not None
+    return outlived
 
 
 def _description(folder: Path) -> dict[str, Any]:

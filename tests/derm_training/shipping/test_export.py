@@ -21,8 +21,10 @@ from derm_pacs.inference.client import self_test
 from derm_pacs.inference.golden import figures
 from derm_training.gate.novelty import FILE, Fitted
 from derm_training.gate.novelty import write as write_limit
+from derm_training.reporting.card import NOT_MEASURED
 from derm_training.shipping.export import ExportError, export, record, write_record
 from derm_training.shipping.golden import drawn
+from derm_training.shipping.outlived import Outlived
 from derm_training.shipping.promises import NoPromise
 from tests.conftest import REPOSITORY
 
@@ -201,14 +203,99 @@ def test_a_limit_of_novelty_goes_with_the_weights_that_it_was_found_with(tmp_pat
     export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
     with_limit(folder, 1e6)
     same = export(folder, tmp_path / "best.pt", CODE_TRIPLES, gate_of)
-    assert not same.limit_dropped
+    assert not same.outlived.limit
     assert "novelty" in read(folder, "serving")["quality"]
     torch.save({name: tensor * 1.5 for name, tensor in torch.load(tmp_path / "best.pt", weights_only=True).items()}, tmp_path / "other.pt")
     other = export(folder, tmp_path / "other.pt", CODE_TRIPLES, gate_of)
-    assert other.limit_dropped
+    assert other.outlived.limit
     assert "novelty" not in read(folder, "serving")["quality"]
     assert not (folder / FILE).exists()
     assert "novelty" not in read(folder, "metadata")["derm_pacs"]["quality"]
+
+
+def measured(folder: Path) -> Path:
+    """The bundle with figures, a report, and a temperature fitted to its weights."""
+    change(folder, validation=[{"dataset": "D", "split": "val", "metric": "auc", "value": 0.93, "low": 0.9, "high": 0.95, "n": 300}])
+    (folder / "docs" / "report").mkdir(parents=True)
+    (folder / "docs" / "README.md").write_text("# Toy\n<!-- figures -->\n| AUC | 0.930 |\n<!-- /figures -->\nend\n", encoding="utf-8")
+    for name in ("report.json", "report.html", "roc.png", "sketch.png"):
+        (folder / "docs" / "report" / name).write_bytes(b"{}")
+    write_record(folder, CODE_TRIPLES)
+    return folder
+
+
+def change(folder: Path, **parts: Any) -> None:
+    """Write parts of serving.json as a person does."""
+    (folder / "configs" / "serving.json").write_text(json.dumps(read(folder, "serving") | parts), encoding="utf-8")
+
+
+def scaled(folder: Path, temperature: float) -> None:
+    change(folder, outputs=[read(folder, "serving")["outputs"][0] | {"temperature": temperature}])
+
+
+def other_weights(file: Path) -> Path:
+    torch.manual_seed(99)
+    torch.save(make_network(SMALL_RESNET).state_dict(), file)
+    return file
+
+
+def test_figures_and_temperature_go_with_the_weights_that_they_were_measured_of(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    scaled(measured(folder), 1.3)
+    made = export(folder, other_weights(tmp_path / "other.pt"), CODE_TRIPLES, gate_of)
+    assert made.outlived == Outlived(limit=False, figures=True, temperatures=(1.3,))
+    assert "validation" not in read(folder, "serving")
+    record = read(folder, "metadata")["derm_pacs"]
+    assert (record["metrics"], record["outputs"][0]["temperature"]) == ([], 1.0)
+    assert (folder / "docs" / "README.md").read_text(encoding="utf-8") == f"# Toy\n<!-- figures -->\n{NOT_MEASURED}\n<!-- /figures -->\nend\n"
+    assert [file.name for file in (folder / "docs" / "report").iterdir()] == ["sketch.png"]
+    description = ServingDescription.model_validate(read(folder, "serving"))
+    assert all(one.agrees for one in self_test(folder, description)), "the golden answers are those at temperature 1"
+
+
+def test_figures_and_a_temperature_given_by_a_person_stay_while_the_weights_do(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    scaled(measured(folder), 0.8)
+    before = content(folder / "docs")
+    for given in (None, tmp_path / "best.pt"):
+        assert export(folder, given, CODE_TRIPLES, gate_of).outlived == Outlived()
+    assert content(folder / "docs") == before
+    record = read(folder, "metadata")["derm_pacs"]
+    assert (record["metrics"][0]["value"], record["outputs"][0]["temperature"]) == (0.93, 0.8)
+
+
+def outside(tmp_path: Path) -> Path:
+    file = tmp_path / "precious.safetensors"
+    file.write_bytes(b"mine")
+    return file
+
+
+@pytest.mark.parametrize("written", ["{folder}/precious.safetensors", "../precious.safetensors", "models/../../precious.safetensors"])
+@pytest.mark.parametrize("setting", ["weights.file", "quality.novelty.file"])
+def test_a_file_outside_the_bundle_is_refused_before_anything_is_written(setting: str, written: str, tmp_path: Path) -> None:
+    folder, precious = toy(tmp_path / "toy"), outside(tmp_path)
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    name = written.format(folder=tmp_path)
+    described = read(folder, "serving")
+    if setting == "weights.file":
+        change(folder, weights=described["weights"] | {"file": name})
+    else:
+        change(folder, quality=described["quality"] | {"novelty": {"kind": "feature_distance", "maximum": 1.0, "file": name, "sha256": "0" * 64}})
+    before = content(folder)
+    for given in (other_weights(tmp_path / "other.pt"), None):
+        with pytest.raises(ValueError, match=rf"{setting} of serving\.json is '.*', which is not a file inside the bundle .*; name it relative"):
+            export(folder, given, CODE_TRIPLES, gate_of)
+    assert content(folder) == before
+    assert precious.read_bytes() == b"mine"
+
+
+def test_features_in_the_file_of_the_weights_are_refused(tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    change(folder, quality=read(folder, "serving")["quality"] | {"novelty": {"kind": "feature_distance", "file": "models/model.safetensors"}})
+    with pytest.raises(ValueError, match="the file of the weights; name another one"):
+        export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
 
 
 def test_a_golden_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -232,6 +319,15 @@ def test_the_command_ships_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.
     assert set(told["golden"]["golden/0.png"]) == {"nevus", "melanoma"}
     assert run(given) == 0
     assert "derm-pacs bundles install" in capsys.readouterr().out
+    scaled(measured(folder), 1.3)
+    assert run([*given[:4], str(other_weights(tmp_path / "other.pt"))]) == 0
+    out = capsys.readouterr().out
+    assert "figures in serving.json, docs/README.md and docs/report were those of the former weights and are taken out: not measured yet" in out
+    assert "the temperature 1.3 was fitted to the former weights; it is 1 now" in out
+    assert "--data TABLE --write" in out
+    assert run([*given[:4], str(tmp_path / "other.pt"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["limit_dropped"], told["figures_dropped"], told["temperatures_dropped"]) == (False, False, [])
     assert run([*given[:4], str(tmp_path / "none.pt")]) != 0
     assert "name the best.pt of a training" in capsys.readouterr().err
     (tmp_path / "table.pt").write_text("path,label\n")
