@@ -65,6 +65,26 @@ class KeepLargeRegionsd(MapTransform):
         return changed
 
 
+class DropSmallMaskd(MapTransform):
+    """Empty the binary masks (C, H, W) of the keys that cover less than `min_area_fraction` of the image, as the service does.
+
+    The key of that name in the bundle's `configs/serving.json` must have the same value. For masks whose holes are filled: comes last.
+    """
+
+    def __init__(self, keys: Sequence[str] | str, min_area_fraction: float) -> None:
+        super().__init__(keys)
+        self.least = min_area_fraction
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy in which the channels of the keys' masks that are too small are empty."""
+        changed = dict(data)
+        for key in self.key_iterator(changed):
+            mask = torch.as_tensor(changed[key])
+            share = (mask > 0).double().mean(dim=(1, 2), keepdim=True)
+            changed[key] = torch.where(share >= self.least, mask, torch.zeros_like(mask))
+        return changed
+
+
 _KEPT: dict[Keep, Transform] = {
     "largest": KeepLargestConnectedComponent(applied_labels=[1], connectivity=2),
     "large": KeepLargeRegions(),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from derm_networks.regions import Keep, KeepLargeRegions, KeepLargeRegionsd, filled
+from derm_networks.regions import DropSmallMaskd, Keep, KeepLargeRegions, KeepLargeRegionsd, filled
 
 
 def drawn(*squares: tuple[int, int, int]) -> torch.Tensor:
@@ -52,3 +52,11 @@ def test_a_bundle_names_what_it_keeps_and_holes_are_filled(keep: Keep, left: tor
     mask = drawn((10, 10, 12), (25, 40, 9), (0, 30, 9), (35, 2, 2))
     mask[0, 14:17, 14:17] = 0
     assert np.array_equal(filled(mask, keep), left.numpy() > 0)
+
+
+def test_a_mask_that_covers_too_little_is_emptied_each_channel_by_itself() -> None:
+    enough, little = drawn((2, 2, 7)), drawn((2, 2, 6), (20, 20, 1))
+    drop = DropSmallMaskd(["a", "b"], min_area_fraction=40 / 2400)
+    made = drop({"a": torch.cat([enough, little]), "b": drawn()})
+    assert torch.equal(made["a"], torch.cat([enough, drawn()]))
+    assert torch.equal(made["b"], drawn())

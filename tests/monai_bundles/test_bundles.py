@@ -253,6 +253,34 @@ def test_stock_inference_gives_the_services_numbers_on_a_crooked_picture(name: s
             assert isinstance(outcome, Crops)
 
 
+class Says(nn.Module):
+    """Stands for a network: the same maps for every picture."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        return self.logits[None]
+
+
+@pytest.mark.parametrize(("side", "hole", "seen"), [(3, 0, 0), (7, 0, 0), (8, 0, 64), (8, 4, 64), (20, 0, 400)])
+def test_evaluation_and_stock_inference_draw_no_smaller_region_than_the_service(side: int, hole: int, seen: int) -> None:
+    name, size = "skin_lesion_deeplabv3plus", (180, 280)
+    logits = torch.full((2, *size), -5.0)
+    logits[:, 90 : 90 + side, 100 : 100 + side] = 5
+    logits[:, 92 : 92 + hole, 102 : 102 + hole] = -5
+    bundle = LoadedBundle(description=description(name).model_copy(update={"quality": OPEN, "crops": None}), network=Says(logits))
+    served = {one.output: one.mask for one in analyse_pixels(bundle, crooked_picture(name)[: size[0], : size[1]]) if isinstance(one, Segmentation)}
+    assert [int(mask.sum()) for mask in served.values()] == [seen, seen]
+    picture = {"pred": logits, "label": torch.zeros(1, *size), "original": torch.zeros(3, *size)}
+    for file, keys in (("evaluate", {"lesion": "pred"}), ("inference", {"lesion": "pred_lesion", "skin": "pred_skin"})):
+        steps = [one for one in config(name, file)["postprocessing"]["transforms"] if "SaveMaskd" not in one["_target_"]]  # type: ignore[index]
+        made = ConfigParser({"steps": {"_target_": "Compose", "transforms": steps}}).get_parsed_content("steps")(dict(picture))
+        for output, key in keys.items():
+            assert np.array_equal(np.asarray(made[key])[0] > 0, served[output]), file
+
+
 def mask_of(folder: Path, output: str) -> NDArray[np.bool_]:
     """Return the mask that stock MONAI wrote of the crooked picture; of several outputs, that of this name."""
     written = sorted(folder.rglob("crooked*.png"))
@@ -314,7 +342,8 @@ def test_stock_evaluation_runs(name: str, images: Callable[[str], Path], tmp_pat
 def test_the_card_holds_the_figures_of_the_description_and_says_what_it_must_not_be_used_for(name: str) -> None:
     card = (FOLDER / name / "docs" / "README.md").read_text(encoding="utf-8")
     for figure in description(name).validation:
-        assert f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})" in card, figure
+        interval = f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}"
+        assert f"{interval})" in card or f"{interval}, n {figure.n})" in card, figure
     for words in ("Research use. Not for primary diagnosis.", "Must not be used", "Dark skin"):
         assert words in card
     assert ("SYNTHETIC" in card.upper()) or name not in DEMONSTRATIONS
