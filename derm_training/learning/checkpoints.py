@@ -1,7 +1,6 @@
 """What a training leaves in its folder, so that it can be stopped at any time, taken up again, and judged."""
 
 import copy
-import hashlib
 import json
 import math
 import os
@@ -17,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from derm_networks.efficientnet_auxiliary import without_auxiliary
 from derm_training.learning.batch_norm import fold
+from derm_training.learning.beginning import beginning
 from derm_training.learning.progress import tell
 from derm_training.learning.schedule import step_loss
 
@@ -26,11 +26,11 @@ _Record = dict[str, float | int]
 class Checkpoints:
     """Handler of a trainer, after the one that validates.
 
-    In `folder`: `last.pt`, from which a training with the same configuration goes on after its last whole epoch;
+    In `folder`: `last.pt`, from which a training goes on after its last whole epoch, with what it began with (`beginning`);
     `best.pt`, the bare state dict of the averaged weights (batch normalisation of training folded in) of the epoch with the best `metric` (of the last epoch where
     `validator` or the metric is missing, or `keep_best` is false); `log.jsonl`, a line for each epoch. `patience` ends the
     training after so many epochs without a better figure. `main_classes` keeps only so many first rows of the last linear
-    layer, `head`. A training is taken up with the images of table.csv that it began with.
+    layer, `head`.
     """
 
     def __init__(
@@ -74,8 +74,6 @@ class Checkpoints:
         if not last.exists():
             return
         state = torch.load(last, weights_only=True, map_location="cpu")
-        if state["images"] != self._images():
-            raise ValueError(f"{last} was made from other images than the table now gives; choose another folder or delete the file")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -107,12 +105,14 @@ class Checkpoints:
             _replace(self.folder / "best.pt", self._shipped())
         lines = "".join(json.dumps(one) + "\n" for one in self.records)
         (self.folder / "log.jsonl").write_text(lines, encoding="utf-8")
+        began = beginning(self.folder)
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "records": self.records,
-            "images": self._images(),
+            "images": began.images,
+            "settings": began.settings,
         }
         _replace(self.folder / "last.pt", state)
         if self._exhausted():
@@ -129,10 +129,6 @@ class Checkpoints:
             for name in (f"{self.head}.weight", f"{self.head}.bias"):
                 state[name] = state[name][: self.main_classes].clone()
         return state
-
-    def _images(self) -> str:
-        table = self.folder / "table.csv"
-        return hashlib.sha256(table.read_bytes()).hexdigest() if table.exists() else ""
 
 
 def best_epoch(records: Sequence[dict[str, Any]], metric: str) -> int:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from derm_training.learning.beginning import keep_table
 from derm_training.learning.pictures import Bytes, kept_masks, kept_pictures
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Balance, Batches, drawing, rarer_more_often
-from derm_training.tables.manifest import read_table, write_table
+from derm_training.tables.manifest import read_table
 from derm_training.tables.rows import Row, Table, counted, spelled
 from derm_training.tables.splits import by_lesion, leaks, paper
 from derm_training.tables.usable import all_there, why_unusable
@@ -98,7 +99,7 @@ class ClassifiedImages:
         if balance == "source":  # judged as it is trained: where the source tells the diagnosis, a figure says little
             fair = drawing(val, [numbers[row.label] for row in val], balance)(torch.Generator().manual_seed(seed))
             val = [val[number] for number in sorted(fair.tolist())]
-        write_table(Path(folder) / "table.csv", [*train, *val])
+        keep_table(Path(folder), [*train, *val], read=table.path)
         aside = [row for row in rows if other_batch and row.label in others and row.split in {"", "train"}]
         aside = few([row for row in aside if row.group not in {one.group for one in val}], pictures)
         drawn = [*train, *aside]
@@ -145,7 +146,7 @@ class MaskedImages:
             raise ValueError(f"{table.path} has no image with a mask: name one in the column mask")
         sides = divided(rows, split=split, seed=seed, where=table.path)
         train, val = (few(side, pictures) for side in sides)
-        write_table(Path(folder) / "table.csv", [*train, *val])
+        keep_table(Path(folder), [*train, *val], read=table.path)
         self.batches = Batches(drawing(train, [0] * len(train), "none", repeats), batch=batch, seed=seed)
         tell(f"training on {len(train)} images with masks; {self.batches.count} drawn in each epoch")
         tell(f"judged on {len(val)} images with masks")

@@ -16,11 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 from derm_networks.transforms import ResizeAntialiased
 from derm_networks.windows import filled_windows
 from derm_training.learning.augmentation import ViewSettings, random_views
+from derm_training.learning.beginning import keep_table
 from derm_training.learning.loaders import Batch, Pictures, Split, divided, few, kept_rows, needed
 from derm_training.learning.pictures import Bytes
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Batches, drawing
-from derm_training.tables.manifest import is_grey, read_rgb, read_table, write_table
+from derm_training.tables.manifest import is_grey, read_rgb, read_table
 from derm_training.tables.rows import Row, spelled
 from derm_training.tables.usable import COLOURED
 
@@ -74,7 +75,7 @@ class MosaicWindows:
         needed(rows, classes, table)
         sides = divided(rows, split=split, seed=seed, where=table.path)
         train, val = (few(one, pictures) for one in sides)
-        write_table(Path(folder) / "table.csv", [*train, *val])
+        keep_table(Path(folder), [*train, *val], read=table.path)
         random = np.random.default_rng(seed)
         parts = [_cut(row, random, side=side, overlap=overlap, max_empty=max_empty, pixels=pixels, most=most) for row in train]
         owners = [row for row, windows in zip(train, parts, strict=True) for _ in windows]

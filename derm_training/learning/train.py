@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.bundle.workflows import ConfigWorkflow
 
+from derm_training.learning.beginning import keep_settings
 from derm_training.learning.checkpoints import best_epoch
 
 _COMPONENT = re.compile(r"component '([^']+)'")
@@ -37,8 +38,9 @@ class Trained:
 def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
     """Run the training of `bundle` with `settings` in the place of its own, into the folder `out`.
 
-    Where `out` holds an unfinished training it is taken up. The configuration is code: train only bundles whose files you trust.
-    Raises TrainingError for data, settings or a machine that it cannot work with.
+    Where `out` holds a training that began with the same images and settings it is taken up; one that began with others stays as
+    it is, and TrainingError is raised, as for data, settings or a machine that it cannot work with. The configuration is code:
+    train only bundles whose files you trust.
     """
     config = bundle / "configs" / "train.json"
     own = json.loads(config.read_text(encoding="utf-8"))
@@ -46,6 +48,7 @@ def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
         raise TrainingError(f"{config} has no setting {', '.join(unknown)}; it has {', '.join(_plain(own))}")
     workflow = _workflow(config, {"bundle_root": str(bundle), "output_dir": str(out.resolve())} | dict(settings))
     try:
+        keep_settings(out, dict(workflow.parser.get()))
         workflow.initialize()
         workflow.run()
         workflow.finalize()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(table: Path, **more: Any) -> dict[str, Any]:
     return {"data": str(table), "device": "cpu", "patience": None, **more}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file() and file.parent.name != "cache"}
 
 
 def left_by(out: Path) -> STATE:
@@ -158,10 +163,38 @@ def test_the_papers_split_keeps_the_last_epoch_and_tells_what_leaks(
     assert {row.split for row in read_table(made.table).rows} == {"train", "test"}
 
 
-def test_other_images_are_no_continuation(bundle: Path, table: Path, tmp_path: Path) -> None:
+def test_other_images_are_no_continuation_and_change_nothing(bundle: Path, table: Path, tmp_path: Path) -> None:
     train(bundle, tmp_path, settings(table, epochs=1))
-    with pytest.raises(TrainingError, match=r"last\.pt was made from other images"):
-        train(bundle, tmp_path, settings(table, epochs=2, pictures=8))
+    before = content(tmp_path)
+    exchanged = table.with_name("exchanged.csv")
+    text = table.read_text(encoding="utf-8")
+    exchanged.write_text(text.replace(",val,", ",X,").replace(",train,", ",val,").replace(",X,", ",train,"), encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"last\.pt was made from other images than the table now gives; choose another folder \(--out\)"):
+        train(bundle, tmp_path, settings(exchanged, epochs=2))
+    assert content(tmp_path) == before, "table.csv still tells which images best.pt has learned from"
+
+
+def test_other_settings_are_no_continuation_and_are_named(bundle: Path, table: Path, tmp_path: Path) -> None:
+    train(bundle, tmp_path, settings(table, epochs=1))
+    before = content(tmp_path)
+    with pytest.raises(TrainingError, match=r"last\.pt was made with seed 8 \(now 3\), learning_rate 0\.05 \(now 1e-07\); choose another folder \(--out\)"):
+        train(bundle, tmp_path, settings(table, epochs=1, learning_rate=1e-7, seed=3))
+    with pytest.raises(TrainingError, match=r"with views#zoom#0 0\.85 \(now 0\.9\);"):
+        train(bundle, tmp_path, settings(table, epochs=1, **{"views#zoom": [0.9, 1.6]}))
+    assert content(tmp_path) == before
+    same_images = table.with_name("copy.csv")
+    same_images.write_text(table.read_text(encoding="utf-8"), encoding="utf-8")
+    assert train(bundle, tmp_path, settings(same_images, epochs=2) | {"patience": 9}).epochs == 2, "these decide nothing that was learned"
+
+
+def test_a_training_says_with_which_seed_configuration_and_version_it_began(bundle: Path, table: Path, tmp_path: Path) -> None:
+    train(bundle, tmp_path, settings(table, epochs=1, seed=3))
+    kept = torch.load(tmp_path / "last.pt", weights_only=True)["settings"]
+    assert kept == (tmp_path / "training.json").read_text(encoding="utf-8")
+    record = json.loads(kept)
+    assert record["version"] == version("derm-pacs")
+    assert (record["configuration"]["seed"], record["configuration"]["views"]["zoom"]) == (3, [0.85, 1.6])
+    assert not {"data", "device", "epochs", "patience", "output_dir"} & record["configuration"].keys()
 
 
 @pytest.mark.parametrize(
