@@ -26,9 +26,10 @@ from derm_networks.served import Picture, ServedBundle, open_bundle, prepare
 from derm_training.learning.progress import console
 from derm_training.tables.manifest import read_rgb, read_table, write_table
 from derm_training.tables.rows import Row, counted
+from derm_training.tables.selection import SYNTHETIC, synthetic
 
 OUTLINED = "outlined"
-"""How the name of a set of outlined pictures begins; the set that they are from follows."""
+"""How the name of a set of outlined pictures begins; the set that they are from follows. Before it stands what marks a drawn picture."""
 
 _SURE = 0.7
 _AGREED = 0.8
@@ -76,7 +77,7 @@ def _outlined(rows: Sequence[Row], folder: Path, bundle: ServedBundle, reasons: 
         file = folder / f"{number:05d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(found).save(file)
-        yield replace(row, mask=file, dataset=f"{OUTLINED} {row.dataset}")
+        yield replace(row, mask=file, dataset=f"{SYNTHETIC}, {OUTLINED} {row.dataset}" if synthetic(row) else f"{OUTLINED} {row.dataset}")
 
 
 def main() -> None:

@@ -18,9 +18,11 @@ from torch import Tensor
 from derm_training.learning.skin_labels import composed_batch, skin_around
 from derm_training.tables.manifest import masked_rows, read_mask, read_rgb, read_table, write_table
 from derm_training.tables.rows import Row
+from derm_training.tables.selection import SYNTHETIC
 
-COMPOSED = "composed from"
-"""How the name of a set of composed pictures begins; the set that they are composed from follows."""
+COMPOSED = f"{SYNTHETIC}, composed from"
+"""How the name of a set of composed pictures begins; the set that they are composed from follows. Their skin is drawn, so `synthetic`
+keeps them from being measured together with photographs."""
 
 _LONGER_SIDE = 320
 _TOGETHER = 16

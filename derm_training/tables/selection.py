@@ -11,6 +11,9 @@ from derm_training.tables.rows import Row, spelled
 from derm_training.tables.splits import leaks, paper
 from derm_training.tables.usable import COLOURED, all_there, why_unusable
 
+SYNTHETIC = "synthetic"
+"""How the name of a data set of images that a program drew begins, in whole or in part."""
+
 Colour = Literal["RGB", "GREY"]
 SPLITS = ("val", "test", "train", "paper", "all")
 
@@ -99,5 +102,5 @@ def _wanted_words(labels: Sequence[str], datasets: Sequence[str]) -> str:
 
 
 def synthetic(row: Row) -> bool:
-    """Return whether the image was drawn by a program."""
-    return row.dataset.lower().startswith("synthetic")
+    """Return whether the image was drawn by a program, in whole or in part."""
+    return row.dataset.lower().startswith(SYNTHETIC)

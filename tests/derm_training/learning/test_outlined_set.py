@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from derm_networks.served import ServedBundle
 from derm_training.learning.outlined_set import OUTLINED, outline, write_set
 from derm_training.tables.manifest import read_mask, read_table
+from derm_training.tables.selection import synthetic
 
 Region = NDArray[np.bool_]
 DESCRIPTION: dict[str, Any] = {
@@ -75,6 +76,14 @@ def test_what_cannot_be_trusted_is_left_out_with_its_reason(made: Callable[[], N
     found = outline(made(), BUNDLE)
     assert isinstance(found, str)
     assert said in found
+
+
+def test_outlined_pictures_that_a_program_drew_stay_marked_so(tmp_path: Path) -> None:
+    Image.fromarray(picture(disc(48, 64, 20))).save(tmp_path / "sure.png")
+    (tmp_path / "MANIFEST.csv").write_text("path,label,split,dataset\nsure.png,nevus,train,Synthetic spots\n")
+    (row,) = read_table(write_set(tmp_path / "MANIFEST.csv", tmp_path / "set", BUNDLE)[0]).rows
+    assert row.dataset == f"synthetic, {OUTLINED} Synthetic spots"
+    assert synthetic(row)
 
 
 def test_training_pictures_without_a_mask_get_one_in_a_set_of_their_own(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from derm_training.learning.skin_set import COMPOSED, write_set
 from derm_training.tables.manifest import read_mask, read_table
+from derm_training.tables.selection import select, synthetic
 
 
 def table_of(folder: Path) -> Path:
@@ -36,6 +37,12 @@ def test_each_picture_stands_there_with_its_skin_and_composed_in_its_own_split(t
             assert skin.shape == lesion.shape == (picture.height, picture.width)
         if row.dataset == "drawn":
             assert skin.mean() > 0.99, "the drawn picture is skin everywhere"
+
+
+def test_composed_pictures_are_not_measured_together_with_photographs(tmp_path: Path) -> None:
+    made = write_set(table_of(tmp_path / "own"), tmp_path / "set", seed=1)
+    rows = select(made, split="val", labels=[]).rows
+    assert {row.image.name.endswith("composed.jpg"): synthetic(row) for row in rows} == {False: False, True: True}
 
 
 def test_one_seed_writes_one_set(tmp_path: Path) -> None:
