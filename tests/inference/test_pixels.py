@@ -25,10 +25,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from derm_networks.stored_pixels import DECODERS
 from derm_pacs.domain.findings import Refusal
 from derm_pacs.domain.reasons import REASONS
 from derm_pacs.inference.answers import REFUSALS
-from derm_pacs.inference.pixels import DECODERS, Frame, Undecoded, frames
+from derm_pacs.inference.pixels import Frame, Undecoded, frames
 
 LIMITS = {"max_pixels": 30_000_000, "max_frames": 16}
 REPOSITORY = Path(__file__).resolve().parents[2]
