@@ -93,11 +93,17 @@ class _Collected:
 
     logits: list[Values] = field(default_factory=list)
     overlaps: list[tuple[float, float, float]] = field(default_factory=list)
+    finite: list[bool] = field(default_factory=list)
+    """Of each image, whether all that the network gives are numbers."""
+
+    def take_finite(self, engine: Engine) -> None:
+        pred: Tensor = engine.state.output["pred"]  # type: ignore[index]
+        self.finite += (pred.isfinite() | pred.isneginf()).flatten(1).all(dim=1).tolist()
 
     def take_logits(self, engine: Engine) -> None:
         pred: Tensor = engine.state.output["pred"]  # type: ignore[index]
         # a probability of 0, of an image read by windows, has no logarithm
-        self.logits.append(np.nan_to_num(pred.detach().double().cpu().numpy(), nan=np.nan, neginf=_LEAST))
+        self.logits.append(np.nan_to_num(pred.detach().double().cpu().numpy(), nan=np.nan, posinf=np.inf, neginf=_LEAST))
 
     def take_masks(self, engine: Engine) -> None:
         for one in engine.state.output:  # type: ignore[union-attr]
@@ -120,7 +126,7 @@ def predict(
 ) -> Classified | Drawn:
     """Run the bundle's evaluation on a table; see `selection.select` for `split` and `datasets`.
 
-    Raises ValueError where the table has nothing to measure, or for `cuda` without a GPU.
+    Raises ValueError where the table has nothing to measure, for `cuda` without a GPU, and where the network gives no numbers.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("there is no GPU here that torch can use; take --device cpu, or auto")
@@ -179,15 +185,28 @@ def _run(workflow: ConfigWorkflow) -> Classified | Drawn:
         selection: Selection = workflow.parser.get_parsed_content("selection")
         evaluator = workflow.parser.get_parsed_content("evaluator")
         classifies = bool(workflow.parser.get_parsed_content("labels"))
+        evaluator.add_event_handler(IterationEvents.FORWARD_COMPLETED, collected.take_finite)
         if classifies:
             evaluator.add_event_handler(IterationEvents.FORWARD_COMPLETED, collected.take_logits)
         else:
             evaluator.add_event_handler(Events.ITERATION_COMPLETED, collected.take_masks)
         workflow.run()
+    _refuse_what_is_no_number(selection.rows, collected.finite)
     if classifies:
         return Classified(selection=selection, logits=np.concatenate(collected.logits))
     overlaps = np.array(collected.overlaps, dtype=np.float64)
     return Drawn(selection=selection, jaccard=overlaps[:, 0], dice=overlaps[:, 1], area=overlaps[:, 2])
+
+
+def _refuse_what_is_no_number(rows: Sequence[Row], finite: Sequence[bool]) -> None:
+    """Raise ValueError for the first image without an answer: no comparison with NaN holds, so it would count as called negative."""
+    if all(finite):
+        return
+    first = rows[finite.index(False)].image
+    raise ValueError(
+        f"{first}: the network gives NaN or infinity, as for {finite.count(False)} of {len(finite)} images, and no figure can be made from that; "
+        "its weights are broken, or the image is: take other weights, or take the image out of the table"
+    )
 
 
 def rows_of(selection: Selection, labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from PIL import Image
 
-from derm_networks.served import open_bundle
+from derm_networks.served import open_bundle, read_weights
 from derm_pacs.cli import main
 from derm_training.measuring import evaluate as evaluating
 from derm_training.measuring.class_figures import Judged, figures
@@ -85,6 +87,16 @@ def test_drawn_masks_are_the_services_at_the_images_own_size(tables: Path) -> No
         truth = np.asarray(Image.open(row.mask)) > 0
         assert mask.mean() == pytest.approx(area, abs=1e-4)
         assert jaccard(mask, truth) == pytest.approx(found, abs=1e-3)
+
+
+@pytest.mark.parametrize(("bundle", "table"), [(CLASSIFIER, "two.csv"), (SEGMENTER, "masks.csv")], ids=["classifier", "segmenter"])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_broken_network_gets_no_figures(bundle: Path, table: str, broken: float, tables: Path, tmp_path: Path) -> None:
+    state = read_weights(bundle / "models" / "model.safetensors")
+    last = [name for name, value in state.items() if value.is_floating_point()][-1]
+    safetensors.torch.save_file(state | {last: torch.full_like(state[last], broken)}, tmp_path / "broken.safetensors")
+    with pytest.raises(ValueError, match=r"img/0\.png: the network gives NaN or infinity, as for \d+ of \d+ images, .*take other weights"):
+        predict(bundle, tables / table, weights=tmp_path / "broken.safetensors", device="cpu")
 
 
 def test_a_table_of_path_and_label_is_enough_and_unknown_labels_are_counted(tables: Path) -> None:
