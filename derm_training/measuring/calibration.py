@@ -15,7 +15,9 @@ from derm_training.measuring.statistics import Truth, Values, group_members
 
 BINS = 10
 _HALVINGS = 10
-_LOWEST, _HIGHEST = 0.05, 20.0
+BOUNDS = (0.05, 20.0)
+"""Between which a temperature is searched."""
+_PRECISION = 1e-6  # of its logarithm, and of how well it fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,24 @@ class Calibration:
     """The 95th percentile of that."""
     ece_scaled: float | None
     """After scaling by a temperature that was fitted on the other half of the lesions; mean of ten halvings."""
+    fits: int
+    """How many temperatures were fitted on halves for `ece_scaled`."""
+    fits_open: int
+    """How many of them are `without_best`: `ece_scaled` then tells of the bound and not of the network."""
     temperature: float | None
     """Fitted on all the images, by which the present temperature would be multiplied; None where one class is absent."""
+    open: bool
+    """Whether that one is `without_best`."""
     bins: tuple[Bin, ...]
     bins_scaled: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crossfitted:
+    """Logits (N, classes), each half scaled by what was fitted on the other, and how many of both fits are `without_best`."""
+
+    logits: Values
+    open_fits: int
 
 
 def calibration(logits: Values, truth: NDArray[np.intp], groups: Sequence[str], positive: int | None) -> Calibration:
@@ -56,17 +72,23 @@ def calibration(logits: Values, truth: NDArray[np.intp], groups: Sequence[str], 
     by_chance = errors_by_chance(confidence)
     fittable = len(np.unique(truth)) > 1 and len(set(groups)) > 3
     scaled: list[tuple[Values, Truth]] = []
+    open_fits = 0
     if fittable:
         for seed in range(_HALVINGS):
             halved = crossfitted(logits, truth, groups, seed)
             if halved is not None:
-                scaled.append(confidences(halved, truth, positive))
+                scaled.append(confidences(halved.logits, truth, positive))
+                open_fits += halved.open_fits
+    temperature = fit_temperature(logits, truth) if fittable else None
     return Calibration(
         ece=calibration_error(confidence, observed),
         ece_by_chance=float(by_chance.mean()),
         ece_by_chance_most=float(np.percentile(by_chance, 95)),
         ece_scaled=float(np.mean([calibration_error(*one) for one in scaled])) if scaled else None,
-        temperature=fit_temperature(logits, truth) if fittable else None,
+        fits=2 * len(scaled),
+        fits_open=open_fits,
+        temperature=temperature,
+        open=temperature is not None and without_best(logits, truth, temperature),
         bins=reliability(confidence, observed),
         bins_scaled=reliability(*scaled[0]) if scaled else (),
     )
@@ -92,14 +114,23 @@ def fit_temperature(logits: Values, truth: NDArray[np.intp]) -> float:
     The mean log-likelihood is concave in the inverse of the temperature; found by golden sections of its logarithm.
     """
     ratio = (math.sqrt(5) - 1) / 2
-    low, high = math.log(_LOWEST), math.log(_HIGHEST)
-    while high - low > 1e-6:
+    low, high = (math.log(bound) for bound in BOUNDS)
+    while high - low > _PRECISION:
         first, second = high - ratio * (high - low), low + ratio * (high - low)
         if _surprise(logits / math.exp(first), truth) < _surprise(logits / math.exp(second), truth):
             high = second
         else:
             low = first
     return math.exp((low + high) / 2)
+
+
+def without_best(logits: Values, truth: NDArray[np.intp], temperature: float) -> bool:
+    """Return whether a bound of the search fits as well as the fitted temperature, so that none is best.
+
+    It is so where every call is right and any sharpening helps, or where nothing is in order and any flattening does.
+    """
+    reached = _surprise(logits / temperature, truth)
+    return any(_surprise(logits / bound, truth) <= reached + _PRECISION for bound in BOUNDS)
 
 
 def _surprise(logits: Values, truth: NDArray[np.intp]) -> float:
@@ -109,17 +140,19 @@ def _surprise(logits: Values, truth: NDArray[np.intp]) -> float:
     return float(np.mean(total - logits[np.arange(len(truth)), truth]))
 
 
-def crossfitted(logits: Values, truth: NDArray[np.intp], groups: Sequence[str], seed: int) -> Values | None:
-    """Return the logits, each half of the groups divided by the other's temperature; None where a half holds one class alone."""
+def crossfitted(logits: Values, truth: NDArray[np.intp], groups: Sequence[str], seed: int) -> Crossfitted | None:
+    """Divide the logits of each half of the groups by the other's temperature; None where a half holds one class alone."""
     members = group_members(groups)
     order = np.random.default_rng(seed).permutation(len(members))
     halves = [np.concatenate([members[i] for i in order[start::2]]) for start in (0, 1)]
     if any(len(np.unique(truth[half])) < 2 for half in halves):
         return None
     scaled = np.empty_like(logits)
-    for half, other in (halves, halves[::-1]):
-        scaled[half] = logits[half] / fit_temperature(logits[other], truth[other])
-    return scaled
+    temperatures = [fit_temperature(logits[half], truth[half]) for half in halves]
+    for half, others in zip(halves, temperatures[::-1], strict=True):
+        scaled[half] = logits[half] / others
+    open_fits = sum(without_best(logits[half], truth[half], own) for half, own in zip(halves, temperatures, strict=True))
+    return Crossfitted(logits=scaled, open_fits=open_fits)
 
 
 def reliability(confidence: Values, observed: Truth) -> tuple[Bin, ...]:

@@ -1,7 +1,8 @@
 """The figures of a classifier on one set of images: area under the curve, accuracy, sensitivity, specificity, with intervals.
 
-With a positive class they are that class's at a threshold. With several classes each class stands against the rest, the call is the
-most probable class, and area, sensitivity and specificity are means over the classes that are there (macro averages).
+Of two classes they are the positive class's at a threshold. With several classes each class stands against the rest, and area,
+sensitivity and specificity are means over the classes that are there (macro averages). The call is the service's
+(`derm_pacs.domain.operating_point`), which a test holds to it: calls by another rule would be figures of another product.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +17,10 @@ from derm_training.measuring.statistics import (
     Indices,
     OperatingPoint,
     Statistic,
+    Truth,
     Values,
     area_under_curve,
+    effective,
     resamples,
     share,
     summary,
@@ -38,7 +41,7 @@ class Judged:
     groups: tuple[str, ...]
     """(N,) the lesions."""
     positive: int | None
-    """The class that the threshold is for; None: the most probable class is the call."""
+    """The class that the threshold is for; None, of several classes alone: no operating point, the most probable class is the call."""
     threshold: float
     baseline: Values | None
     """(N, classes), what colour alone says."""
@@ -55,18 +58,25 @@ class Judged:
         )
 
     @property
+    def several(self) -> bool:
+        """Whether figures are means over classes; of two classes they are the positive one's."""
+        return bool(self.probabilities.shape[1] != 2)
+
+    @property
     def scores(self) -> Values:
         """(N,) the positive class's probability; raises ValueError where there is no positive class."""
         if self.positive is None:
-            raise ValueError("several classes have no one score")
+            raise ValueError("without an operating point there is no one score")
         return np.asarray(self.probabilities[:, self.positive])
 
     @property
     def called(self) -> NDArray[np.intp]:
-        """(N,) class numbers of the calls; of two classes those at the threshold."""
+        """(N,) class numbers of the calls: the positive class at or above its threshold, else the most probable of the others."""
         if self.positive is None:
             return np.asarray(self.probabilities.argmax(axis=1))
-        return np.where(self.scores >= self.threshold, self.positive, 1 - self.positive)
+        others = self.probabilities.copy()
+        others[:, self.positive] = -np.inf
+        return np.where(self.scores >= self.threshold, self.positive, others.argmax(axis=1))
 
     def samples(self, draws: int = DRAWS) -> list[Indices]:
         """Return the bootstrap's draws."""
@@ -94,7 +104,7 @@ def figures(judged: Judged, *, draws: int = DRAWS) -> dict[str, Figure]:
 
 def _statistics(judged: Judged) -> tuple[Statistic, Statistic, Statistic, Statistic]:
     truth, called = judged.truth, judged.called
-    if judged.positive is not None:
+    if not judged.several:
         scores, positive = judged.scores, judged.truth == judged.positive
         alarm = called == judged.positive
         return (
@@ -128,10 +138,12 @@ def _area(area: Statistic, judged: Judged, samples: Sequence[Indices]) -> Figure
 
 def _rate(statistic: Statistic, judged: Judged, samples: Sequence[Indices], *, positives: bool) -> Figure:
     """Return a sensitivity or specificity with the number of images that it is made from."""
-    images = np.arange(len(judged.truth))
-    figure = summary(statistic, images, samples)
-    if judged.positive is not None:
-        images = np.flatnonzero((judged.truth == judged.positive) == positives)
+    every = np.arange(len(judged.truth))
+    figure = summary(statistic, every, samples)
+    if judged.several:
+        judged_by = [_lesions(judged, np.flatnonzero((judged.truth == one) == positives)) for one in np.unique(judged.truth)]
+        return widened(figure, effective(judged_by, _lesions(judged, every)))
+    images = np.flatnonzero((judged.truth == judged.positive) == positives)
     figure = widened(figure, _lesions(judged, images))
     return Figure(value=figure.value, low=figure.low, high=figure.high, n=len(images))
 
@@ -140,9 +152,21 @@ def _lesions(judged: Judged, images: Indices) -> int:
     return len({judged.groups[i] for i in images})
 
 
+def _against_rest(judged: Judged, positive: Truth, scores: Values, threshold: float) -> Judged:
+    """Return the images as those of two classes, of which the second is `positive` (N,) and has `scores` (N,)."""
+    return Judged(
+        truth=positive.astype(np.intp),
+        probabilities=np.stack([1 - scores, scores], axis=1),
+        groups=judged.groups,
+        positive=1,
+        threshold=threshold,
+        baseline=None,
+    )
+
+
 def at_point(judged: Judged, point: OperatingPoint) -> dict[str, Figure]:
-    """Return sensitivity and specificity of a threshold with their intervals, the threshold held."""
-    moved = replace(judged, threshold=point.threshold)
+    """Return sensitivity and specificity of the positive class against the rest at a threshold, which is held, with their intervals."""
+    moved = _against_rest(judged, judged.truth == judged.positive, judged.scores, point.threshold)
     samples = moved.samples()
     _, _, sensitivity, specificity = _statistics(moved)
     return {
@@ -152,19 +176,11 @@ def at_point(judged: Judged, point: OperatingPoint) -> dict[str, Figure]:
 
 
 def each_class(judged: Judged, names: Sequence[str]) -> dict[str, dict[str, Figure]]:
-    """Return area, sensitivity and specificity of each class that is there against the rest, called by the most probable class."""
+    """Return area, sensitivity and specificity of each class that is there against the rest, called as the service calls."""
     samples = judged.samples()
-    called = judged.probabilities.argmax(axis=1)
     found: dict[str, dict[str, Figure]] = {}
     for one in np.unique(judged.truth):
-        alone = Judged(
-            truth=(judged.truth == one).astype(np.intp),
-            probabilities=np.stack([called != one, called == one], axis=1).astype(np.float64),
-            groups=judged.groups,
-            positive=1,
-            threshold=0.5,
-            baseline=None,
-        )
+        alone = _against_rest(judged, judged.truth == one, (judged.called == one).astype(np.float64), 0.5)
         own = judged.probabilities[:, one]
         _, _, sensitivity, specificity = _statistics(alone)
         truth = alone.truth == 1

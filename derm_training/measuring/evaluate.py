@@ -150,11 +150,12 @@ def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: P
     every = [one["id"] for one in output["classes"]]
     kind = "synthetic" if synthetic(said.selection.rows[chosen[0]]) else "real"
     classes = [name for name in every if name in metadata.get("tasks", {}).get(kind, every)]
-    point = next((one for one in serving["operating_points"] if one["output"] == output["id"]), None)
-    positive = (point["positive"] if point else classes[-1]) if len(classes) == 2 else None
+    point = next((one for one in serving["operating_points"] if one["output"] == output["id"] and one["positive"] in classes), None)
+    called_otherwise = classes[-1] if len(classes) == 2 else None
+    positive = point["positive"] if point and len(classes) > 1 else called_otherwise
     # windows are tempered one by one, before they give the image's probabilities
-    temperature = 1.0 if serving["inference"]["kind"] == "windows" else output["temperature"]
-    logits = said.logits[np.ix_(chosen, [every.index(name) for name in classes])] / temperature
+    windows = serving["inference"]["kind"] == "windows"
+    logits = said.logits[np.ix_(chosen, [every.index(name) for name in classes])] / (1.0 if windows else output["temperature"])
     rows = _rows(said, chosen)
     train = [row for row in said.selection.train if row.label in classes and synthetic(row) == (kind == "synthetic")]
     values, judged = task_figures.classified(
@@ -166,7 +167,8 @@ def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: P
         threshold=point["threshold"] if point else 0.5,
         target=target,
     )
-    values["temperature"] = temperature
+    values["temperature"] = output["temperature"]
+    values["temperature_of"] = "window" if windows else "image"
     values["baseline_learned_elsewhere"] = _elsewhere(train, rows)
     return values, judged
 

@@ -69,12 +69,12 @@ def with_interval(value: float, low: float, high: float, why_none: str = "no int
 def area_under_curve(truth: ArrayLike, scores: ArrayLike) -> float:
     """Return the area under the ROC curve: the share of pairs in the right order, ties counting half (Mann-Whitney).
 
-    `truth` (N,) is 1 for positives, `scores` (N,). NaN where one class is absent.
+    `truth` (N,) is 1 for positives, `scores` (N,). NaN where one class is absent, and where a score is NaN: it has no place in an order.
     """
     order = np.asarray(scores, dtype=np.float64)
     positive = np.asarray(truth) == 1
     positives, negatives = order[positive], np.sort(order[~positive])
-    if not len(positives) or not len(negatives):
+    if not len(positives) or not len(negatives) or np.isnan(order).any():
         return float("nan")
     below = np.searchsorted(negatives, positives, side="left")
     upto = np.searchsorted(negatives, positives, side="right")
@@ -179,8 +179,21 @@ def limits(drawn: Values) -> tuple[float, float]:
     return (float(low), float(high)) if high - low > _NO_WIDTH else (float("nan"), float("nan"))
 
 
-def widened(figure: Figure, lesions: int) -> Figure:
-    """Return a share's figure with the wider of its bootstrap and the Wilson interval of so many lesions.
+def effective(lesions: Sequence[int], most: int) -> float:
+    """Return of how many lesions a share is worth that is the plain mean of the shares of classes with so many lesions each.
+
+    Shares p of K classes with n_k lesions have the mean's variance p (1 - p) / K^2 * sum(1 / n_k), that of one share of
+    K^2 / sum(1 / n_k) lesions (stratified mean, Cochran, Sampling Techniques, 3rd ed. 1977, 5.3): the rarest class decides, however many
+    lesions the others have. Wilson's interval takes it in the place of n, as Korn and Graubard do (Survey Methodology
+    1998;24:193). Of equal classes it is all their lesions. Never more than `most`, the distinct lesions: for specificities one lesion
+    is among the negatives of several classes. Classes without a lesion have no share; 0 where none has.
+    """
+    there = [n for n in lesions if n]
+    return min(len(there) ** 2 / sum(1 / n for n in there), most) if there else 0.0
+
+
+def widened(figure: Figure, lesions: float) -> Figure:
+    """Return a share's figure with the wider of its bootstrap and the Wilson interval of so many lesions; see `effective`.
 
     Where all of a few images are right, the bootstrap alone would give an interval of no width.
     """

@@ -39,11 +39,12 @@ def rounded(value: float) -> float | None:
 
 
 def plain(figures: dict[str, Figure]) -> Plain:
-    """Return each figure under its name, and its interval under the name with `_ci`."""
+    """Return each figure under its name, its interval under the name with `_ci`, the images that it is made from with `_n`."""
     found: Plain = {}
     for name, figure in figures.items():
         found[name] = rounded(figure.value)
         found[f"{name}_ci"] = [rounded(figure.low), rounded(figure.high)]
+        found[f"{name}_n"] = figure.n
     return found
 
 
@@ -86,11 +87,11 @@ def classified(
         "per_source": {name: part_of(judged, logits, chosen) for name, chosen in by(rows, lambda row: row.source).items()},
         "per_dataset": {name: part_of(judged, logits, chosen) for name, chosen in by(rows, lambda row: row.dataset).items()},
         "operating_points": [] if positive is None else operating_points(judged, target),
-        "calibration": _calibration(calibration(logits, truth, groups, judged.positive)),
+        "calibration": _calibration(calibration(logits, truth, groups, _confident_of(judged))),
         "confusion": confusion(truth, judged.called, len(classes)).tolist(),
         "per_class": {},
     }
-    if positive is None:
+    if judged.several:
         each = class_figures.each_class(judged, classes)
         values["per_class"] = {name: {"n": counts[name]} | plain(figures) for name, figures in each.items()}
     return values, judged
@@ -104,7 +105,7 @@ def part_of(judged: Judged, logits: Values, chosen: Indices) -> Plain:
 def part(judged: Judged, logits: Values, draws: int) -> Plain:
     """Return the figures of a set of images, under the names that `bundles evaluate --json` prints."""
     figures = class_figures.figures(judged, draws=draws)
-    error = calibration_error(*confidences(logits, judged.truth, judged.positive))
+    error = calibration_error(*confidences(logits, judged.truth, _confident_of(judged)))
     return {
         "n": len(judged.truth),
         "lesions": len(set(judged.groups)),
@@ -114,8 +115,16 @@ def part(judged: Judged, logits: Values, draws: int) -> Plain:
     } | plain(figures)
 
 
+def _confident_of(judged: Judged) -> int | None:
+    """Return the class whose probability calibration is about; None, with several classes, for the most probable one's."""
+    return None if judged.several else judged.positive
+
+
 def operating_points(judged: Judged, target: float) -> list[Plain]:
-    """Return the bundle's own threshold, and the largest ones that reach the target sensitivity and every positive."""
+    """Return the bundle's own threshold, and the largest ones that reach the target sensitivity and every positive.
+
+    Of several classes they are those of the positive class against the rest.
+    """
     positive = judged.truth == judged.positive
     points: list[tuple[str, OperatingPoint]] = [("default", at_threshold(positive, judged.scores, judged.threshold))]
     if positive.any():
@@ -133,7 +142,7 @@ def _calibration(found: Calibration) -> Plain:
     for name, value in values.items():
         if isinstance(value, float):
             values[name] = rounded(value)
-        elif value is not None:
+        elif isinstance(value, tuple):
             values[name] = [{key: rounded(one) for key, one in item.items()} for item in value]
     return values
 

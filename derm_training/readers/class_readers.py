@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from derm_training.measuring.statistics import Figure, widened
+from derm_training.measuring.statistics import Figure, effective, widened
 from derm_training.readers.dichotomous import Resampling, Spread, Weights, figure, groups_among, once
 from derm_training.readers.reader_tables import UNREAD, Arranged, Called, Columns, UnusableTable, arranged, group_notes
 
@@ -238,8 +238,12 @@ def _point(
     present, drawn = own
     read = caller.calls != UNREAD
     n, lesions = int(read.sum()), groups_among(study.groups, read)
+    own_class, others = (
+        [groups_among(study.groups, read & ((study.truth == one) == is_one)) for one in range(len(study.classes))] for is_one in (True, False)
+    )
+    worth = (lesions, effective(own_class, lesions), effective(others, lesions))
     accuracy, sensitivity, specificity = (
-        widened(figure(float(present[column]), drawn[:, column], n), lesions) for column in range(3)
+        widened(figure(float(present[column]), drawn[:, column], n), worth[column]) for column in range(3)
     )
     return ClassPoint(
         name=caller.name,

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from derm_training.reporting.calibration_words import as_shipped, scaled
 from derm_training.reporting.report import MAIN, NAMES, figure, picture_name
 
 Plain = dict[str, Any]
@@ -72,7 +73,7 @@ def validation(report: Plain) -> list[Plain]:
                 if part.get(metric) is None or part[f"{metric}_ci"][0] is None:
                     continue
                 low, high = part[f"{metric}_ci"]
-                found.append({"dataset": name, "split": task["split"], "metric": metric, "value": part[metric], "low": low, "high": high, "n": part["n"]})
+                found.append({"dataset": name, "split": task["split"], "metric": metric, "value": part[metric], "low": low, "high": high, "n": part[f"{metric}_n"]})
     return found
 
 
@@ -115,7 +116,7 @@ def _task(task: Plain, number: int) -> str:
         ]
     if task.get("calibration", {}).get("ece_scaled") is not None:
         found = task["calibration"]
-        lines += ["", f"Expected calibration error: {found['ece']:.3f} as shipped (temperature {task['temperature']:.3g}); {found['ece_scaled']:.3f} after temperature scaling fitted on other lesions; perfect probabilities would show {found['ece_by_chance']:.3f} on so many images, up to {found['ece_by_chance_most']:.3f}."]
+        lines += ["", f"Expected calibration error: {found['ece']:.3f} {as_shipped(task)}; {found['ece_scaled']:.3f} {scaled(task)}; perfect probabilities would show {found['ece_by_chance']:.3f} on so many images, up to {found['ece_by_chance_most']:.3f}."]
     lines += ["", *(f"- {sentence}" for sentence in task["statement"])]
     picture = "roc" if task["kind"] == "classification" else "overlap"
     lines += ["", f"![{picture} of {title}](report/{picture_name(number, picture)}.png)"]

@@ -68,9 +68,9 @@ def plots(task: Plain, judged: Judged | None) -> list[Plot]:
         return _drawn(name, caption, draw, wide=wide, synthetic=task["synthetic"])
 
     if judged is not None:
-        if judged.positive is not None and len(np.unique(judged.truth)) == 2:
+        if not judged.several and len(np.unique(judged.truth)) == 2:
             found.append(plot("roc", "ROC curve with its 95 % band and the operating points", lambda: _roc(task, judged)))
-        elif judged.positive is None:
+        elif judged.several:
             found.append(plot("roc", "ROC curve of each class against the rest", lambda: _rocs(task, judged)))
         found += [
             plot("reliability", "What is observed at each probability, as shipped and after temperature scaling", lambda: _reliability(task)),
@@ -170,8 +170,11 @@ def _rocs(task: Plain, judged: Judged) -> Figure:
 
 def _reliability(task: Plain) -> Figure:
     found = task["calibration"]
-    subject = task["positive"] or "the call"
-    figure, axes = _square(f"probability of {subject}", f"share that is {subject}" if task["positive"] else "share of right calls")
+    several = len(task["classes"]) != 2
+    figure, axes = _square(
+        "probability of the most probable class" if several else f"probability of {task['positive']}",
+        "share in which it is right" if several else f"share that is {task['positive']}",
+    )
     for key, colour, words in (("bins", _NETWORK, "as shipped"), ("bins_scaled", _OTHER, "after temperature scaling")):
         bins = found[key]
         if not bins:
@@ -212,15 +215,15 @@ def _scores(task: Plain, judged: Judged) -> Figure:
     figure = Figure(figsize=_NARROW, layout="constrained")
     axes = figure.add_subplot()
     edges = np.linspace(0, 1, 21)
-    if judged.positive is not None:
+    if not judged.several:
         positive = judged.truth == judged.positive
-        parts = [(judged.scores[~positive], _NETWORK, task["classes"][1 - judged.positive]), (judged.scores[positive], _ALARM, task["positive"])]
+        parts = [(judged.scores[~positive], _NETWORK, next(name for name in task["classes"] if name != task["positive"])), (judged.scores[positive], _ALARM, task["positive"])]
         axes.axvline(judged.threshold, color=_INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold {judged.threshold:g}")
         axes.set_xlabel(f"probability of {task['positive']}")
     else:
         right = judged.called == judged.truth
-        highest = judged.probabilities.max(axis=1)
-        parts = [(highest[right], _NETWORK, "right"), (highest[~right], _ALARM, "wrong")]
+        own = np.take_along_axis(judged.probabilities, judged.called[:, None], axis=1)[:, 0]
+        parts = [(own[right], _NETWORK, "right"), (own[~right], _ALARM, "wrong")]
         axes.set_xlabel("probability of the call")
     for values, colour, name in parts:
         axes.hist(values, edges.tolist(), color=colour, alpha=0.45, label=name.replace("_", " "))

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from derm_training.measuring.evaluate import Evaluation
 from derm_training.measuring.statistics import with_interval
+from derm_training.reporting.calibration_words import as_shipped, fitted, scaled
 from derm_training.reporting.page import document
 from derm_training.reporting.plots import Plot, PlotName, plots
 
@@ -40,7 +41,8 @@ _EXPLAINED = {
         "Every image went through the bundle's own configs/evaluate.json in MONAI's machinery, which a test holds to the numbers of the service. "
         "AUC is the area under the ROC curve, ties counting half; its interval and all others are 95 %, by 2000 draws (1000 for parts) of whole lesions; "
         "a share's interval is never narrower than Wilson's for so many lesions. With more than two classes AUC, sensitivity and specificity are means of "
-        "each class against the rest and the call is the most probable class. ECE is the expected calibration error in ten equal bins. "
+        "each class against the rest, and an interval goes by the rarest classes. The call is the service's: the class of the operating point at or above its threshold, else the most probable of the others; "
+        "without an operating point the most probable class. Where a figure is made from other images than its row, their number n stands with it. ECE is the expected calibration error in ten equal bins. "
         "&ldquo;After temperature scaling&rdquo; is fitted on one half of the lesions and measured on the other, both ways round, mean of ten halvings; a shipped temperature other than 1 was fitted on all images of the validation split, where the error as shipped therefore flatters. "
         "Colour alone is a logistic regression on the histogram of 6 x 6 x 6 colours of the image at 96 x 96 pixels, trained on the same table's training images."
     ),
@@ -79,9 +81,18 @@ def picture_name(task: int, name: str) -> str:
 
 
 def figure(part: Plain, name: str) -> str:
-    """Return a figure with its interval, in words where it is not defined, with the reason where one lesion gives no interval."""
+    """Return a figure with its interval, in words where it is not defined, with the reason where one lesion gives no interval.
+
+    The number of images that it is made from stands with it where that is not the part's: a sensitivity is of the positives alone.
+    """
     value, low, high = (math.nan if one is None else one for one in (part.get(name), *part.get(f"{name}_ci", (None, None))))
-    return with_interval(value, low, high, "one lesion: no interval" if part.get("lesions") == 1 else "no interval")
+    said = with_interval(value, low, high, "one lesion: no interval" if part.get("lesions") == 1 else "no interval")
+    return f"{said[:-1]}{_counted(part, name)})" if said.endswith(")") else said
+
+
+def _counted(part: Plain, name: str) -> str:
+    n = part.get(f"{name}_n")
+    return "" if n is None or n == part.get("n") else f", n {n}"
 
 
 def cell(part: Plain, name: str) -> str:
@@ -149,7 +160,7 @@ def _tiles(task: Plain) -> str:
             continue
         low, high = overall[f"{name}_ci"]
         bar = "" if low is None else f'<span class="bar"><i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i><b style="left:{100 * overall[name]:.1f}%"></b></span>'
-        between = "" if low is None else f"<small>{low:.3f} to {high:.3f}</small>"
+        between = "" if low is None else f"<small>{low:.3f} to {high:.3f}{_counted(overall, name)}</small>"
         tiles.append(f'<div class="tile"><span>{NAMES[name]}</span><strong>{overall[name]:.3f}</strong>{bar}{between}</div>')
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
@@ -205,13 +216,12 @@ def _calibration(task: Plain) -> str:
     found = task["calibration"]
     if found["ece_scaled"] is None:
         return ""
-    fitted = found["temperature"] * task["temperature"]
     return (
         "<h3>Calibration</h3><table><thead><tr><th>probabilities</th><th>expected calibration error</th></tr></thead><tbody>"
-        f"<tr><td>as shipped (temperature {task['temperature']:.3g})</td><td>{found['ece']:.3f}</td></tr>"
-        f"<tr><td>after temperature scaling, fitted on other lesions</td><td>{found['ece_scaled']:.3f}</td></tr>"
+        f"<tr><td>{as_shipped(task)}</td><td>{found['ece']:.3f}</td></tr>"
+        f"<tr><td>{scaled(task)}</td><td>{found['ece_scaled']:.3f}</td></tr>"
         f"<tr><td>what perfect probabilities would show on so many images</td><td>{found['ece_by_chance']:.3f}, up to {found['ece_by_chance_most']:.3f}</td></tr></tbody></table>"
-        f'<p class="fine">Fitted on all of these images the temperature would be {fitted:.3g}.</p>'
+        f'<p class="fine">{html.escape(fitted(task))}</p>'
     )
 
 

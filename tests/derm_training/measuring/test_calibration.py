@@ -53,7 +53,7 @@ def test_a_half_is_scaled_by_the_other_halfs_temperature() -> None:
     groups = [str(i // 4) for i in range(400)]
     scaled = crossfitted(logits, truth, groups, seed=3)
     assert scaled is not None
-    factors = (logits / scaled)[:, 0]
+    factors = (logits / scaled.logits)[:, 0]
     halves = [np.isclose(factors, one) for one in np.unique(factors.round(6))]
     assert [int(half.sum()) for half in halves] == [200, 200]
     for half, other in (halves, halves[::-1]):
@@ -65,6 +65,18 @@ def test_one_class_alone_has_an_error_and_no_temperature() -> None:
     found = calibration(np.zeros((6, 2)), np.ones(6, dtype=np.intp), list("abcdef"), positive=1)
     assert (found.temperature, found.ece_scaled, found.bins_scaled) == (None, None, ())
     assert found.ece == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("size", [0.5, 2.0, 9.0])
+def test_where_all_or_nothing_is_in_order_no_temperature_is_the_best_and_that_is_told(size: float) -> None:
+    truth = np.arange(40) % 2
+    right = np.eye(2)[truth] * size
+    for logits in (right, right[:, ::-1]):
+        found = calibration(logits, truth, [str(n) for n in range(40)], positive=1)
+        assert found.open
+        assert found.fits_open == found.fits == 20
+    inside = calibration(*drawn(400, 2.0), [str(n) for n in range(400)], positive=1)
+    assert (inside.open, inside.fits, inside.fits_open) == (False, 20, 0)
 
 
 def test_the_error_is_the_gap_weighted_by_the_images_of_a_bin() -> None:

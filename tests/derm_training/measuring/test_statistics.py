@@ -45,6 +45,7 @@ def test_the_area_is_the_librarys_also_with_ties(pairs: list[tuple[bool, int]]) 
 def test_the_area_of_one_class_alone_is_no_number() -> None:
     assert math.isnan(area_under_curve([1, 1], [0.2, 0.3]))
     assert math.isnan(area_under_curve([0], [0.2]))
+    assert math.isnan(area_under_curve([1, 0, 0], [math.nan, 0.2, 0.3])), "what has no place in an order"
 
 
 @given(both_classes)

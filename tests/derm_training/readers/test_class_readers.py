@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 
-from derm_training.measuring.statistics import wilson
+from derm_training.measuring.statistics import effective, wilson
 from derm_training.readers import class_readers_report
 from derm_training.readers.class_readers import ClassStudy, class_rates, compare_classes, read_class_study
 from derm_training.readers.dichotomous import once
@@ -144,6 +144,18 @@ def test_where_nobody_errs_the_difference_has_no_interval(tmp_path: Path) -> Non
     assert found.difference is not None
     assert found.difference.signed() == "+0.000 (no interval)"
     assert (found.algorithm.accuracy.low, found.algorithm.accuracy.high) == pytest.approx(wilson(1, 4))
+
+
+def test_means_over_classes_are_as_uncertain_as_the_rarest_class_makes_them(tmp_path: Path) -> None:
+    lines = ["dx,net,anna", *["acne,acne,acne"] * 60, *["keloid,keloid,keloid"] * 2, "keloid,keloid,"]
+    study = read_class_study(written(tmp_path, "\n".join(lines) + "\n"), WIDE, CLASSES, prediction="net")
+    found = compare_classes(study, draws=100)
+    assert (found.algorithm.accuracy.low, found.algorithm.accuracy.high) == pytest.approx(wilson(1, 63))
+    for point, rare in ((found.algorithm, 3), (found.readers[0], 2)):
+        limits = wilson(1, 4 / (1 / 60 + 1 / rare))
+        assert (point.sensitivity.low, point.sensitivity.high) == pytest.approx(limits), "the keloids that were read decide"
+        assert (point.specificity.low, point.specificity.high) == pytest.approx(limits)
+    assert effective([60, 0], 60) == 60, "a class without an image has no part in the mean"
 
 
 @pytest.mark.parametrize(

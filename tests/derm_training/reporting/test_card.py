@@ -29,7 +29,17 @@ def test_every_figure_of_the_description_is_valid_and_stands_in_the_card() -> No
     found = [ValidationFigure.model_validate(one) for one in validation(values)]
     assert {one.metric for one in found} >= {"auc", "sensitivity", "jaccard", "dice"}
     for one in found:
-        assert f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" in block
+        assert f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f}" in block
+
+
+def test_a_sensitivity_is_of_the_positives_alone_and_says_so_in_both() -> None:
+    values = report()
+    task = values["tasks"][0]  # type: ignore[index]
+    assert (task["n"], task["counts"]["melanoma"]) == (60, 30)
+    first = {one["metric"]: one["n"] for one in reversed(validation(values))} | {one["metric"]: one["n"] for one in validation(values)[:4]}
+    assert (first["auc"], first["accuracy"], first["sensitivity"], first["specificity"]) == (60, 60, 30, 30)
+    low, high = task["overall"]["sensitivity_ci"]
+    assert f"({low:.3f} to {high:.3f}, n 30)" in figures_block(values)
 
 
 def test_drawn_images_are_called_so_in_both() -> None:

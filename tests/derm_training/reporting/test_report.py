@@ -42,14 +42,14 @@ def rows(folder: Path, classes: tuple[str, ...], count: int) -> list[Row]:
 
 
 @cache
-def classifier_task(classes: tuple[str, ...], *, synthetic: bool = False, count: int = 60) -> tuple[dict[str, Any], Any]:
+def classifier_task(classes: tuple[str, ...], *, synthetic: bool = False, count: int = 60, positive: str | None = None) -> tuple[dict[str, Any], Any]:
     """A task of a report; made once, since its intervals take a while."""
     chosen = rows(PICTURES, classes, count)
     random = np.random.default_rng(1)
     logits = random.normal(0, 1, (count, len(classes))) + 1.2 * np.eye(len(classes))[[classes.index(row.label) for row in chosen]]
-    positive = classes[-1] if len(classes) == 2 else None
+    positive = positive or (classes[-1] if len(classes) == 2 else None)
     values, judged = classified(chosen, [], logits, classes=classes, positive=positive, threshold=0.5, target=0.95)
-    task = HEAD | {"synthetic": synthetic, "temperature": 1.0} | values
+    task = HEAD | {"synthetic": synthetic, "temperature": 1.0, "temperature_of": "image"} | values
     return task | {"statement": statement(task)}, judged
 
 
@@ -134,6 +134,21 @@ def test_where_no_report_lies_none_is_removed(tmp_path: Path) -> None:
     assert not remove_report(tmp_path)
     assert not remove_report(tmp_path / "absent")
     assert (tmp_path / "roc.png").exists()
+
+
+def test_the_images_behind_a_figure_stand_with_it_where_they_are_not_all(tmp_path: Path) -> None:
+    task, judged = classifier_task(("nevus", "melanoma"))
+    page = written(tmp_path, (task, judged))
+    low, high = task["overall"]["sensitivity_ci"]
+    assert page.count(f"<small>{low:.3f} to {high:.3f}, n 30</small>") == 3, "the tile, the first table, the default operating point"
+    low, high = task["overall"]["accuracy_ci"]
+    assert f"<small>{low:.3f} to {high:.3f}</small>" in page
+
+
+def test_the_operating_point_of_several_classes_stands_in_the_report(tmp_path: Path) -> None:
+    page = written(tmp_path, classifier_task(("a", "b", "c"), positive="b"))
+    assert "An image is called b at or above the threshold." in page
+    assert "By class, each against the rest" in page
 
 
 def task_with(**changes: Any) -> dict[str, Any]:
