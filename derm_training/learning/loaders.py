@@ -17,6 +17,7 @@ from derm_training.learning.pictures import Bytes, kept_masks, kept_pictures
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Balance, Batches, drawing, rarer_more_often
 from derm_training.tables.manifest import read_table
+from derm_training.tables.masks import check_masks
 from derm_training.tables.rows import Row, Table, counted, spelled
 from derm_training.tables.splits import by_lesion, leaks, paper
 from derm_training.tables.usable import all_there, why_unusable
@@ -144,6 +145,7 @@ class MaskedImages:
         rows = kept_rows(table, table.rows, lambda row: any(_MASKS[one](row) for one in maps), "without a mask", without_datasets)
         if not rows:
             raise ValueError(f"{table.path} has no image with a mask: name one in the column mask")
+        check_masks(table.path, ((row.image, _MASKS[one](row)) for row in rows for one in maps))
         sides = divided(rows, split=split, seed=seed, where=table.path)
         train, val = (few(side, pictures) for side in sides)
         keep_table(Path(folder), [*train, *val], read=table.path)
@@ -185,7 +187,7 @@ def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path) -> tup
     if not train or not val:
         raise ValueError(f"{where} leaves {len(train)} images to train and {len(val)} to judge by; both sides need some (column split)")
     found = leaks([*train, *val])
-    if split == "paper" or found.leaked:
+    if split == "paper" or found.leaked or found.unknown:
         tell(f"leak of the split: {found.sentence()}")
     return train, val
 

@@ -1,11 +1,12 @@
 """The folders as the ISIC archive, its challenges and HAM10000 publish them.
 
 * HAM10000 (Tschandl 2018, doi 10.1038/sdata.2018.161): `HAM10000_metadata` (with or without .csv) with lesion_id, image_id, dx.
-* ISIC 2018 and 2019: `…GroundTruth.csv` with image and one column of 0 and 1 for each class; 2018 also `…LesionGroupings.csv`.
+* ISIC 2018 and 2019: `…GroundTruth.csv` with image and one column of 0 and 1 for each class.
 * ISIC 2017: image_id, melanoma, seborrheic_keratosis; neither means nevus.
 * ISIC 2020: image_name, patient_id, diagnosis, target.
 
-Images lie anywhere below the folder under their names, masks as `NAME_segmentation.png`. What a file or folder of images calls
+The lesion of an image stands in any CSV of the folder that has lesion_id beside its name (2018 `…LesionGroupings.csv`, 2019
+`…Metadata.csv`, 2020 `…GroundTruth_v2.csv`); where only patient_id is known, all images of the patient are one group. Images lie anywhere below the folder under their names, masks as `NAME_segmentation.png`. What a file or folder of images calls
 Training, Validation or Test gives the split where there is more than one of these.
 """
 
@@ -15,13 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from derm_training.tables.csv_lines import read_lines
-from derm_training.tables.rows import Row, Table
+from derm_training.tables.rows import Row, Table, patient_group
 
 _LABELS = {
     "mel": "melanoma", "nv": "nevus", "bcc": "bcc", "ak": "akiec", "akiec": "akiec", "bkl": "bkl", "df": "dermatofibroma",
     "vasc": "vascular", "scc": "scc", "melanoma": "melanoma", "nevus": "nevus", "seborrheic keratosis": "seborrheic_keratosis",
     "seborrheic_keratosis": "seborrheic_keratosis", "unknown": "benign_unspecified",
 }
+_NAMES = ("image_id", "image_name", "image", "isic_id")
+"""Columns that name the image, one of which each table has."""
 _IMAGE_ENDINGS = {".jpg", ".jpeg", ".png"}
 _MASK = "_segmentation"
 _SPLITS = {"training": "train", "validation": "val", "test": "test"}
@@ -40,7 +43,7 @@ def read_isic(path: Path) -> Table:
     left_out: Counter[str] = Counter()
     rows: dict[str, Row] = {}
     for file in _tables(path):
-        for name, label, lesion in _entries(file):
+        for name, label in _entries(file):
             if name not in images:
                 left_out["whose image is not in the folder"] += 1
             elif not label and name not in masks:
@@ -48,12 +51,12 @@ def read_isic(path: Path) -> Table:
             else:
                 rows[name] = Row(
                     image=images[name], mask=masks.get(name), label=label, split=_split(file.name), dataset=_dataset(file),
-                    source="", group=lesion or lesions.get(name) or images[name].name,
+                    source="", group=lesions.get(name) or images[name].name, lesion_known=name in lesions,
                 )
     for name in sorted(masks.keys() & images.keys() - rows.keys()):
         rows[name] = Row(
             image=images[name], mask=masks[name], label="", split=_split(images[name].parent.name), dataset=folder.name,
-            source="", group=lesions.get(name) or images[name].name,
+            source="", group=lesions.get(name) or images[name].name, lesion_known=name in lesions,
         )
     if not rows:
         raise ValueError(f"{path} is in ISIC's layout and no image of its table lies below {folder}; put the images there under their names")
@@ -68,22 +71,34 @@ def _tables(path: Path) -> list[Path]:
 
 
 def _is_table(file: Path) -> bool:
-    if file.suffix.lower() != ".csv" and not file.name.startswith("HAM10000_metadata"):
+    if not _is_csv(file):
         return False
     columns = {name.lower() for name in read_lines(file).columns}
     return bool({"image_id", "dx"} <= columns or {"image", "mel"} <= columns or {"image_id", "melanoma"} <= columns or {"image_name", "target"} <= columns)
 
 
-def _entries(file: Path) -> list[tuple[str, str, str]]:
-    """Name of the image, label or nothing, lesion or nothing, of each line."""
+def _is_csv(file: Path) -> bool:
+    return file.is_file() and (file.suffix.lower() == ".csv" or file.name.startswith("HAM10000_metadata"))
+
+
+def _entries(file: Path) -> list[tuple[str, str]]:
+    """Name of the image, and label or nothing, of each line."""
     found = []
     for line, raw in read_lines(file).records:
-        record = {name.lower(): value for name, value in raw.items()}
-        name = record.get("image_id") or record.get("image_name") or record.get("image") or ""
+        record = _lowered(raw)
+        name = _name(record)
         if not name:
             raise ValueError(f"{file} line {line}: no name of an image; take the line out")
-        found.append((name, _label(file, line, record), record.get("lesion_id", "")))
+        found.append((name, _label(file, line, record)))
     return found
+
+
+def _lowered(record: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in record.items()}
+
+
+def _name(record: dict[str, str]) -> str:
+    return next((record[name] for name in _NAMES if record.get(name)), "")
 
 
 def _label(file: Path, line: int, record: dict[str, str]) -> str:
@@ -117,11 +132,19 @@ def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 
 
 def _lesions(folder: Path) -> dict[str, str]:
-    files = [file for file in sorted(folder.glob("*.csv")) if "groupings" in file.name.lower()]
-    groupings = [read_lines(file) for file in files]
-    for lines in groupings:
-        lines.need("image", "lesion_id")
-    return {record["image"]: record["lesion_id"] for lines in groupings for _, record in lines.records}
+    """Return the group of each image of which a table of the folder knows one: its lesion, else its patient.
+
+    Where several tables know an image, the one that knows most images speaks: their identifiers may not be the same.
+    """
+    tables = [
+        [_lowered(raw) for _, raw in read_lines(file).records] for file in sorted(folder.iterdir()) if _is_csv(file)
+    ]
+    lesions = [{_name(record): record["lesion_id"] for record in table if record.get("lesion_id")} for table in tables]
+    patients = [{_name(record): patient_group(record["patient_id"]) for record in table if record.get("patient_id")} for table in tables]
+    groups: dict[str, str] = {}
+    for known in [*sorted(lesions, key=len, reverse=True), *sorted(patients, key=len, reverse=True)]:
+        groups = known | groups
+    return groups
 
 
 def _split(name: str) -> str:

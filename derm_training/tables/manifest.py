@@ -9,13 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-
 from derm_training.tables.csv_lines import Lines, named_split, read_lines
-from derm_training.tables.dicom_table import is_dicom, read_dicom_rgb, read_dicom_table
+from derm_training.tables.dicom_table import read_dicom_table
+from derm_training.tables.image_files import is_grey, read_rgb
 from derm_training.tables.isic_layout import is_isic, read_isic
+from derm_training.tables.masks import read_mask
 from derm_training.tables.rows import Row, Table
 
 __all__ = ["Row", "Table", "is_grey", "labelled_rows", "masked_rows", "read_mask", "read_rgb", "read_table", "write_table"]
@@ -67,32 +65,6 @@ def write_table(file: Path, rows: Sequence[Row]) -> None:
             writer.writerow([str(row.image.resolve()), row.label, *paths, row.split, row.source, row.dataset, lesion])
 
 
-def read_rgb(file: Path) -> NDArray[np.uint8]:
-    """Return (height, width, 3) uint8 of a PNG, JPEG or DICOM file; raises ValueError naming a file that is none, or not whole."""
-    if is_dicom(file):
-        return read_dicom_rgb(file)
-    try:
-        with Image.open(file) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except UnidentifiedImageError as unknown:
-        raise ValueError(f"{file} is no image that can be read: PNG, JPEG or DICOM is wanted") from unknown
-    except OSError as broken:
-        raise ValueError(f"{file} cannot be read whole ({broken}): copy it anew, or take its line out") from broken
-
-
-def is_grey(file: Path) -> bool:
-    """Return whether a picture is grey: coded as such, or in colour with channels that are equal everywhere."""
-    picture = read_rgb(file)
-    return bool((picture == picture[..., :1]).all())
-
-
-def read_mask(file: Path) -> NDArray[np.uint8]:
-    """Return (height, width) uint8 of 0 and 1; a file may mark the region with white, or with 1 where it has nothing brighter."""
-    with Image.open(file) as picture:
-        grey = np.asarray(picture.convert("L"))
-    return (grey > (0 if grey.max() == 1 else 127)).astype(np.uint8)
-
-
 def _rows(table: Path | Table) -> Sequence[Row]:
     return table.rows if isinstance(table, Table) else read_table(table).rows
 
@@ -123,4 +95,5 @@ def _row(file: Path, line: int, record: dict[str, str]) -> Row:
         dataset=record.get("dataset", ""),
         source=record.get("source", ""),
         group=record.get("lesion_id") or record["path"],
+        lesion_known=bool(record.get("lesion_id")),
     )

@@ -1,5 +1,6 @@
 """One image of a table of training images, and the table: what was read and what was left out."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One image of a table. `group` is the lesion where one is known, otherwise the image itself.
+    """One image of a table. `group` is the lesion where one is known (or its patient), otherwise the image itself.
 
-    `split` is empty where the table gives none. `skin` is a mask of all skin, lesions included.
+    `lesion_known` says which of the two it is. `split` is empty where the table gives none. `skin` is a mask of all skin,
+    lesions included.
     """
 
     image: Path
@@ -20,11 +22,7 @@ class Row:
     source: str
     group: str
     skin: Path | None = None
-
-    @property
-    def lesion_known(self) -> bool:
-        """Whether the group is a lesion: images of one lesion can be told to be so."""
-        return not self.image.as_posix().endswith(self.group)
+    lesion_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +56,8 @@ def by_group(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     return groups
+
+
+def patient_group(identifier: str) -> str:
+    """Return the group of a patient's images: a digest, so that the identifier itself is written nowhere."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from derm_training.tables.manifest import is_grey, read_table
+from derm_training.tables.masks import check_masks
 from derm_training.tables.rows import Row, spelled
 from derm_training.tables.splits import leaks, paper
 from derm_training.tables.usable import COLOURED, all_there, why_unusable
@@ -60,7 +61,9 @@ def select(
     )
     if not rows:
         raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}")
-    all_there(table, (file for row in rows for file in (row.image, None if labels else row.mask)))
+    all_there(table, (row.image for row in rows))
+    if not labels:
+        check_masks(table, ((row.image, row.mask) for row in rows))
     measured = {row.group for row in rows} if split != "paper" else set()
     train = [row for row in known if row.split == "train" and chosen != "train" and row.group not in measured]
     # they teach the colour baseline only: who measures on images kept aside need not have those of training

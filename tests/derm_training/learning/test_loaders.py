@@ -90,6 +90,19 @@ def test_a_split_is_made_where_the_table_has_none_and_told(tmp_path: Path, capfd
     assert "t.csv gives no split: made by lesion from seed 1" in told(capfd)
 
 
+def test_judged_images_that_name_no_lesion_are_counted_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,{'train' if n < 20 else 'val'},a,D" for n in range(10, 30)]
+    classified(images(tmp_path, lines), tmp_path / "out")
+    assert "leak of the split: 0 of 10 judged images show a lesion that is also in training; 10 name no lesion" in told(capfd)
+
+
+def test_where_every_lesion_is_known_and_on_one_side_no_leak_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    header = "path,label,mask,skin,split,source,dataset,lesion_id"
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,{'train' if n < 20 else 'val'},a,D,L{n}" for n in range(10, 30)]
+    classified(images(tmp_path, lines, header), tmp_path / "out")
+    assert "leak" not in told(capfd)
+
+
 def test_too_few_for_two_sides_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="both sides need some"):
         classified(images(tmp_path, ["10.png,nevus,,,,a,D", "11.png,melanoma,,,,a,D"]), tmp_path / "out")
@@ -138,6 +151,15 @@ def test_a_row_teaches_the_maps_whose_mask_it_has(tmp_path: Path, capfd: pytest.
     assert batch["known"][shown[11]].tolist() == [True, True]
     assert batch["mask"][shown[10], 0].min() == 255
     assert batch["mask"][shown[11]].flatten(1).max(dim=1).values.tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("name", ["m255.png", "s255.png"])
+def test_a_mask_that_is_not_there_is_named_before_anything_is_decoded(tmp_path: Path, name: str) -> None:
+    file = images(tmp_path, ["10.png,nevus,m255.png,s255.png,train,a,D", "11.png,nevus,m254.png,s254.png,val,a,D"])
+    (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match=rf"t\.csv names .*{name} as mask of .*10\.png, which does not exist \(1 of 4 masks are missing\)"):
+        MaskedImages(data=file, maps=["lesion", "skin"], height=8, width=8, batch=2, seed=1, folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_map_that_no_table_has_is_refused(tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from derm_training.tables.manifest import labelled_rows, masked_rows, read_mask, read_rgb, read_table
+from derm_training.tables.manifest import labelled_rows, masked_rows, read_table
 
 HEADER = "path,label,mask,lesion_id,source,dataset,split\n"
 
@@ -48,22 +46,3 @@ def test_a_table_of_masks_needs_no_label(tmp_path: Path) -> None:
 def test_a_split_is_read_however_it_is_capitalised(tmp_path: Path) -> None:
     rows = read_table(table(tmp_path, "a.jpg,nevus,,,,,Test\nb.jpg,nevus,,,,,VAL\n")).rows
     assert [row.split for row in rows] == ["test", "val"]
-
-
-@pytest.mark.parametrize("inside", [1, 255])
-def test_a_mask_marks_the_region_with_white_or_with_one(tmp_path: Path, inside: int) -> None:
-    region = np.array([[0, 1, 1], [0, 0, 1]], dtype=np.uint8)
-    Image.fromarray(region * inside).save(tmp_path / "m.png")
-    assert read_mask(tmp_path / "m.png").tolist() == region.tolist()
-
-
-def test_darkness_around_a_mask_is_no_region(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 1, 3], [0, 1, 255]], dtype=np.uint8)).save(tmp_path / "m.png")
-    assert read_mask(tmp_path / "m.png").tolist() == [[0, 0, 0], [0, 0, 1]]
-
-
-def test_a_picture_that_is_cut_off_is_refused_by_its_name(tmp_path: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "whole.jpg")
-    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:1500])
-    with pytest.raises(ValueError, match=r"cut\.jpg cannot be read whole"):
-        read_rgb(tmp_path / "cut.jpg")

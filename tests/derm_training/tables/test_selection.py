@@ -112,7 +112,14 @@ def test_where_a_bundle_reads_grey_pictures_in_colour_are_counted_and_left_out(t
 def test_a_classifier_needs_no_masks(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label,mask", ["a.png,nevus,absent.png"])
     assert len(select(file, split="", labels=LABELS).rows) == 1
-    with pytest.raises(ValueError, match=r"absent\.png, which does not exist \(1 of 2 files are missing\); paths are relative"):
+    with pytest.raises(ValueError, match=r"absent\.png as mask of .*a\.png, which does not exist \(1 of 1 masks are missing\); paths are relative"):
+        select(file, split="", labels=())
+
+
+def test_a_mask_that_cannot_lie_on_its_picture_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,mask", ["a.png,m.png"])
+    Image.new("L", (20, 30), 255).save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"the mask .*m\.png is 20 x 30, its picture .*a\.png is 30 x 20 when upright"):
         select(file, split="", labels=())
 
 

@@ -14,8 +14,9 @@ from derm_training.tables.splits import by_lesion, leaks, paper
 def row(number: int, *, label: str = "nevus", source: str = "a", lesion: str = "", split: str = "") -> Row:
     name = f"{number}.jpg"
     return Row(
-        image=Path("/images") / name, mask=None, label=label, split=split, dataset="D", source=source, group=lesion or name
-    )
+        image=Path("/images") / name, mask=None, label=label, split=split, dataset="D", source=source, group=lesion or name,
+        lesion_known=bool(lesion),
+    )  # fmt: skip
 
 
 tables = st.lists(

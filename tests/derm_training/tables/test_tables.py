@@ -4,13 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
 
-from derm_training.tables.manifest import read_rgb, read_table, write_table
+from derm_training.tables.manifest import read_table, write_table
 from derm_training.tables.rows import Row
+from tests.derm_training.tables.dicom_files import dicom
 
 
 def csv(folder: Path, text: str, name: str = "t.csv") -> Path:
@@ -24,29 +22,6 @@ def picture(file: Path, shade: int = 90) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (6, 4), (shade, 60, 30)).save(file)
     return file
-
-
-def dicom(file: Path, pixels: NDArray[np.generic], photometric: str = "RGB", **more: object) -> str:
-    """Write pixels (rows, columns[, 3]) and return the SOP Instance UID."""
-    made = Dataset()
-    made.SOPClassUID = VLPhotographicImageStorage
-    made.SOPInstanceUID = generate_uid()
-    made.Rows, made.Columns = pixels.shape[:2]
-    made.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    if pixels.ndim == 3:
-        made.PlanarConfiguration = 0
-    made.PhotometricInterpretation = photometric
-    made.BitsAllocated = made.BitsStored = 8 * pixels.dtype.itemsize
-    made.HighBit = made.BitsStored - 1
-    made.PixelRepresentation = 0
-    made.PixelData = pixels.tobytes()
-    for name, value in more.items():
-        setattr(made, name, value)
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file.parent.mkdir(parents=True, exist_ok=True)
-    made.save_as(file, enforce_file_format=True)
-    return str(made.SOPInstanceUID)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +54,12 @@ def test_path_and_label_are_enough_and_rows_that_say_nothing_are_counted(tmp_pat
     assert made.sentence().endswith("1 images; left out: 1 without label and mask")
 
 
+@pytest.mark.parametrize(("line", "known"), [("./a.jpg,nevus,", False), ("a.jpg,nevus,jpg", True), ("a.jpg,nevus,a.jpg", True)])
+def test_a_lesion_is_known_where_the_table_names_one_whatever_the_path_looks_like(tmp_path: Path, line: str, known: bool) -> None:
+    (row,) = read_table(csv(tmp_path, f"path,label,lesion_id\n{line}\n")).rows
+    assert row.lesion_known == known
+
+
 def test_a_row_without_a_split_among_rows_that_have_one_is_read(tmp_path: Path) -> None:
     made = read_table(csv(tmp_path, "path,label,split\na.jpg,nevus,train\nb.jpg,nevus,\n"))
     assert [row.split for row in made.rows] == ["train", ""]
@@ -88,7 +69,7 @@ def test_a_row_without_a_split_among_rows_that_have_one_is_read(tmp_path: Path) 
 def test_a_written_table_reads_back_from_anywhere(tmp_path: Path) -> None:
     rows = [
         Row(image=tmp_path / "a.jpg", mask=tmp_path / "m.png", skin=tmp_path / "s.png", label="nevus", split="val", dataset="D", source="s, t", group="L1"),
-        Row(image=tmp_path / "b.jpg", mask=None, label="bcc", split="train", dataset="D", source="", group="b.jpg"),
+        Row(image=tmp_path / "b.jpg", mask=None, label="bcc", split="train", dataset="D", source="", group="b.jpg", lesion_known=False),
     ]
     write_table(tmp_path / "other" / "t.csv", rows)
     first, second = read_table(tmp_path / "other" / "t.csv").rows
@@ -133,6 +114,32 @@ def test_the_challenge_of_2018_is_read_as_published_with_its_split_and_lesions(t
     assert {row.dataset for row in rows} == {"ISIC2018_Task3"}, "training and validation are of one collection"
 
 
+def test_the_challenge_of_2019_keeps_its_lesions_in_its_metadata(tmp_path: Path) -> None:
+    csv(tmp_path, "image,MEL,NV\nISIC_1,1.0,0.0\nISIC_2,1.0,0.0\nISIC_3,0.0,1.0\n", "ISIC_2019_Training_GroundTruth.csv")
+    csv(tmp_path, "image,age_approx,lesion_id,sex\nISIC_1,50,BCN_1,male\nISIC_2,50,BCN_1,male\nISIC_3,50,,male\n", "ISIC_2019_Training_Metadata.csv")
+    for number in (1, 2, 3):
+        picture(tmp_path / f"ISIC_{number}.jpg")
+    rows = read_table(tmp_path).rows
+    assert [(row.group, row.lesion_known) for row in rows] == [("BCN_1", True), ("BCN_1", True), ("ISIC_3.jpg", False)]
+
+
+@pytest.mark.parametrize("name", ["image", "image_id", "image_name", "isic_id"])
+def test_any_table_of_the_folder_may_name_the_lesions(tmp_path: Path, name: str) -> None:
+    csv(tmp_path, "image,MEL,NV\nISIC_1,1.0,0.0\n", "x_GroundTruth.csv")
+    csv(tmp_path, f"{name},Lesion_ID\nISIC_1,L1\n", "notes.csv")
+    picture(tmp_path / "ISIC_1.jpg")
+    assert [row.group for row in read_table(tmp_path).rows] == ["L1"]
+
+
+def test_of_two_tables_with_lesions_the_one_that_knows_more_images_speaks(tmp_path: Path) -> None:
+    csv(tmp_path, "image,MEL,NV\nISIC_1,1.0,0.0\nISIC_2,1.0,0.0\nISIC_3,1.0,0.0\n", "x_GroundTruth.csv")
+    csv(tmp_path, "image,lesion_id\nISIC_1,A\nISIC_3,B\n", "few.csv")
+    csv(tmp_path, "image,lesion_id\nISIC_1,C\nISIC_2,C\nISIC_4,D\n", "many.csv")
+    for number in (1, 2, 3):
+        picture(tmp_path / f"ISIC_{number}.jpg")
+    assert [row.group for row in read_table(tmp_path).rows] == ["C", "C", "B"]
+
+
 def test_the_challenge_of_2017_calls_neither_melanoma_nor_keratosis_a_nevus(tmp_path: Path) -> None:
     csv(tmp_path, "image_id,melanoma,seborrheic_keratosis\nISIC_1,1.0,0.0\nISIC_2,0.0,1.0\nISIC_3,0.0,0.0\n", "ISIC-2017_Training_Part3_GroundTruth.csv")
     for number in (1, 2, 3):
@@ -151,7 +158,11 @@ def test_the_challenge_of_2020_tells_melanoma_by_its_target(tmp_path: Path) -> N
     )
     for number in (1, 2, 3):
         picture(tmp_path / f"ISIC_{number}.jpg")
-    assert [row.label for row in read_table(tmp_path).rows] == ["melanoma", "nevus", "benign_unspecified"]
+    rows = read_table(tmp_path).rows
+    assert [row.label for row in rows] == ["melanoma", "nevus", "benign_unspecified"]
+    assert len({row.group for row in rows}) == 1, "without a lesion the patient is the group, as in DICOM"
+    assert all(row.lesion_known for row in rows)
+    assert not any("IP_1" in row.group for row in rows)
 
 
 def test_images_with_masks_alone_are_enough_for_a_segmentation(tmp_path: Path) -> None:
@@ -184,6 +195,34 @@ def test_a_folder_of_dicom_is_labelled_by_uid_and_grouped_by_patient_without_the
     assert read_table(tmp_path / "labels.csv").rows == made.rows
 
 
+def test_images_of_dicom_without_lesion_and_patient_are_each_a_group_of_which_nobody_knows(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 3), dtype=np.uint8)
+    uids = [dicom(tmp_path / folder / "IM1", pixels) for folder in "ab"]
+    csv(tmp_path, "SOPInstanceUID,label\n" + "".join(f"{uid},nevus\n" for uid in uids), "labels.csv")
+    rows = read_table(tmp_path).rows
+    assert len({row.group for row in rows}) == 2
+    assert not any(row.lesion_known for row in rows)
+
+
+def test_what_the_service_refuses_is_counted_with_its_reason(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 3), dtype=np.uint8)
+    read = dicom(tmp_path / "1", pixels)
+    burned = dicom(tmp_path / "2", pixels, BurnedInAnnotation="YES")
+    other = dicom(tmp_path / "3", pixels, "HSV")
+    tile = dicom(tmp_path / "4", pixels, TotalPixelMatrixRows=8, TotalPixelMatrixColumns=6)
+    csv(tmp_path, "SOPInstanceUID,label\n" + "".join(f"{uid},nevus\n" for uid in (read, burned, other, tile)), "labels.csv")
+    made = read_table(tmp_path)
+    assert [row.image.name for row in made.rows] == ["1"]
+    assert made.left_out == {
+        "that the service refuses as well (Burned In Annotation (0028,0301) is YES)": 1,
+        "that the service refuses as well (photometric interpretation HSV is not read)": 1,
+        "that are a tile of a larger picture": 1,
+    }
+    (tmp_path / "1").unlink()
+    with pytest.raises(ValueError, match=r"none of its 3 DICOM files can be used; left out: 1 that the service refuses as well"):
+        read_table(tmp_path)
+
+
 def test_the_split_of_dicom_is_read_as_that_of_pictures_is(tmp_path: Path) -> None:
     first, second = (dicom(tmp_path / name, np.zeros((4, 6, 3), dtype=np.uint8)) for name in ("1", "2"))
     csv(tmp_path, f"SOPInstanceUID,label,Split\n{first},nevus,Train\n{second},melanoma,VAL\n", "labels.csv")
@@ -197,31 +236,3 @@ def test_a_folder_of_dicom_without_labels_says_what_it_wants(tmp_path: Path) -> 
     dicom(tmp_path / "1", np.zeros((4, 6, 3), dtype=np.uint8))
     with pytest.raises(ValueError, match=r"labels\.csv does not exist; a folder of DICOM wants it, with the columns SOPInstanceUID and label"):
         read_table(tmp_path)
-
-
-def test_the_pixels_of_dicom_come_as_rgb(tmp_path: Path) -> None:
-    colour = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    dicom(tmp_path / "rgb", colour)
-    assert np.array_equal(read_rgb(tmp_path / "rgb"), colour)
-    grey = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
-    dicom(tmp_path / "grey", grey, "MONOCHROME2")
-    dicom(tmp_path / "inverted", grey, "MONOCHROME1")
-    assert np.array_equal(read_rgb(tmp_path / "grey"), np.repeat(grey[..., None], 3, axis=2))
-    assert np.array_equal(read_rgb(tmp_path / "inverted"), 255 - np.repeat(grey[..., None], 3, axis=2))
-    deep = np.full((4, 6), 65535, dtype=np.uint16)
-    deep[0, 0] = 0
-    dicom(tmp_path / "deep", deep, "MONOCHROME2")
-    assert read_rgb(tmp_path / "deep").tolist()[0][:2] == [[0, 0, 0], [255, 255, 255]]
-    tables = {
-        f"{name}PaletteColorLookupTable{part}": value
-        for name, shade in (("Red", 200), ("Green", 100), ("Blue", 50))
-        for part, value in (("Descriptor", [2, 0, 16]), ("Data", np.array([0, shade << 8], dtype=np.uint16).tobytes()))
-    }
-    dicom(tmp_path / "palette", np.eye(4, 6, dtype=np.uint8), "PALETTE COLOR", **tables)
-    assert read_rgb(tmp_path / "palette")[0, :2].tolist() == [[200, 100, 50], [0, 0, 0]]
-
-
-def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_text("no picture at all, though longer than a DICOM preamble" * 5, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"a\.jpg is no image that can be read: PNG, JPEG or DICOM"):
-        read_rgb(tmp_path / "a.jpg")
