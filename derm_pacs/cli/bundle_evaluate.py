@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
 
+if TYPE_CHECKING:
+    from derm_training.measuring.evaluate import Evaluation
+
 Data = Annotated[list[Path], typer.Option("--data", metavar="TABLE", help="CSV with the columns path and label (mask for a segmentation), a folder in ISIC's or HAM10000's layout, or a folder of DICOM with labels.csv; again for a further table. Or the folders that hold the tables which `report` of the bundle's evaluate.json names.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the report there: HTML, JSON and PNG.")]
 Split = Annotated[str, typer.Option("--split", metavar="val|test|train|paper|all", help="Which images. Without it those that the table keeps aside: val, else test, else all.", show_default=False)]
@@ -23,6 +26,7 @@ Sensitivity = Annotated[float, typer.Option("--sensitivity", min=0.01, max=1.0, 
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the network runs; auto takes a GPU where there is one.")]
 Write = Annotated[bool, typer.Option("--write", help="Put the figures into the bundle: configs/serving.json and metadata.json, docs/README.md, docs/report.")]
 
+_NOT_WRITTEN = "the figures that stand in the bundle are as they were: put that right and measure again"
 _COLUMNS = {
     "classification": ("auc", "accuracy", "sensitivity", "specificity", "baseline_auc"),
     "segmentation": ("jaccard", "dice", "baseline_otsu_jaccard", "baseline_ellipse_jaccard"),
@@ -47,19 +51,10 @@ def evaluate(
     with training_packages():
         from derm_training.measuring.evaluate import Question, answer
         from derm_training.measuring.evaluate import evaluate as measure
-        from derm_training.reporting.card import write_figures
-        from derm_training.reporting.report import figure, write_report
-        from derm_training.shipping.export import write_record
-    if device not in {"auto", "cpu", "cuda"}:
-        raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
-    if write and weights is not None:
-        raise CommandError(ExitCode.USAGE, "--write is for the shipped weights", "bring the weights into the bundle with `bundles export` first")
-    if weights is not None and not weights.is_file():
-        raise CommandError(ExitCode.NOT_FOUND, f"--weights: {weights} does not exist", "name the best.pt of a training or a .safetensors file")
+        from derm_training.reporting.report import figure
+    _check(device, weights, write=write)
     folder = bundle_folder(bundle, holding="configs/evaluate.json")
-    places = {"--report": report, "--write": folder / "docs" / "report" if write else None}
-    for option, place in places.items():
-        output_folder(place, option)
+    _try_places(folder, report, write=write)
     question = Question(
         bundle=folder,
         data=tuple(one.resolve() for one in data),
@@ -70,17 +65,52 @@ def evaluate(
     )
     with refused(ValueError, remedy="see `derm-pacs bundles evaluate --help` for the tables that are read"):
         said = measure(question)
-    for place in filter(None, places.values()):
-        write_report(said, place)
-        say(f"the report is in {place}: report.html, report.json and pictures")
-    if write:
-        write_figures(folder, said.report)
-        write_record(folder, code_triples())
-        say(f"the figures stand in {folder / 'configs' / 'serving.json'} and {folder / 'docs' / 'README.md'}")
+    with refused(OSError, ValueError, remedy=_NOT_WRITTEN):
+        _write(said, folder, report, write=write)
     if as_json:
         print_json(answer(said.report))
     else:
         _print(said.report, figure)
+
+
+def _check(device: str, weights: Path | None, *, write: bool) -> None:
+    if device not in {"auto", "cpu", "cuda"}:
+        raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
+    if write and weights is not None:
+        raise CommandError(ExitCode.USAGE, "--write is for the shipped weights", "bring the weights into the bundle with `bundles export` first")
+    if weights is not None and not weights.is_file():
+        raise CommandError(ExitCode.NOT_FOUND, f"--weights: {weights} does not exist", "name the best.pt of a training or a .safetensors file")
+
+
+def _try_places(folder: Path, report: Path | None, *, write: bool) -> None:
+    """Refuse what could not be written afterwards: measuring can take hours."""
+    from derm_training.reporting.card import check_card
+
+    output_folder(report, "--report")
+    if write:
+        with refused(ValueError, remedy=_NOT_WRITTEN):
+            check_card(folder)
+        for place in (folder / "configs", folder / "docs" / "report", folder.parent):  # the changed copy is made beside the bundle
+            output_folder(place, "--write")
+
+
+def _write(said: "Evaluation", folder: Path, report: Path | None, *, write: bool) -> None:
+    """Write the report into its folder, and all that the bundle says of its figures, or nothing of that."""
+    from derm_training.reporting.card import write_figures
+    from derm_training.reporting.report import write_report
+    from derm_training.shipping.export import write_record
+    from derm_training.shipping.staging import staged
+
+    if report is not None:
+        write_report(said, report)
+        say(f"the report is in {report}: report.html, report.json and pictures")
+    if write:
+        with staged(folder) as copy:
+            write_report(said, copy / "docs" / "report")
+            write_figures(copy, said.report)
+            write_record(copy, code_triples())
+        say(f"the report is in {folder / 'docs' / 'report'}: report.html, report.json and pictures")
+        say(f"the figures stand in {folder / 'configs' / 'serving.json'} and {folder / 'docs' / 'README.md'}")
 
 
 def _print(report: dict[str, Any], figure: Callable[[dict[str, Any], str], str]) -> None:

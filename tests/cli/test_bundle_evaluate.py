@@ -1,5 +1,7 @@
-"""`derm-pacs bundles evaluate --weights`: a file that gives no weights of the bundle's network is told as that, not as a table."""
+"""`derm-pacs bundles evaluate`: wrong weights are told as that, and figures are written whole, into the bundle and beside a person's files."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image
 from derm_networks.alexnet import AlexNet
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
+from tests.conftest import REPOSITORY
 
 pytest.importorskip("ignite", reason="needs the extra 'train'")
 pytestmark = pytest.mark.server  # evaluates networks
@@ -53,3 +56,67 @@ def test_weights_that_do_not_fit_are_told_with_what_to_name(
     assert "tables" not in said
     if write is _of_another_network:
         assert "set network_def (such as its rank) in evaluate.json to what the weights were trained with" in said
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A copy of a shipped bundle, to be written into."""
+    return Path(shutil.copytree(REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet", tmp_path / "bundle"))
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A person's folder: six pictures as PNG, and their table."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    lines = ["path,label"]
+    for number in range(6):
+        Image.fromarray(random.integers(0, 255, (64, 80, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{'nevus' if number % 2 else 'melanoma'}")
+    (folder / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def measure(bundle: Path, photographs: Path, *more: str) -> ExitCode | int:
+    return run(["bundles", "evaluate", str(bundle), "--data", str(photographs / "t.csv"), "--device", "cpu", *more])
+
+
+def test_a_report_beside_a_persons_photographs_leaves_them(bundle: Path, photographs: Path) -> None:
+    before = content(photographs)
+    assert measure(bundle, photographs, "--report", str(photographs)) == ExitCode.OK
+    after = content(photographs)
+    assert {name: after.get(name) for name in before} == before
+    assert {"report.html", "report.json", "confusion.png"} <= after.keys() - before.keys()
+
+
+def test_figures_are_written_into_description_record_card_and_report_together(bundle: Path, photographs: Path) -> None:
+    assert measure(bundle, photographs, "--write") == ExitCode.OK
+    serving, metadata = (json.loads((bundle / "configs" / f"{name}.json").read_text(encoding="utf-8")) for name in ("serving", "metadata"))
+    assert {one["dataset"] for one in serving["validation"]} >= {"t"}
+    assert metadata["derm_pacs"]["metrics"] == serving["validation"]
+    assert "t.csv, split all" in (bundle / "docs" / "README.md").read_text(encoding="utf-8")
+    assert json.loads((bundle / "docs" / "report" / "report.json").read_text(encoding="utf-8"))["tasks"][0]["n"] == 6
+
+
+def test_a_card_without_a_place_for_figures_is_told_before_anything_is_measured(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (bundle / "docs" / "README.md").write_text("no block\n", encoding="utf-8")
+    before = content(bundle)
+    assert measure(bundle, tmp_path / "none", "--write") == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert "README.md lacks the markers of the block 'figures'; write a line <!-- figures --> and below it" in said
+    assert "t.csv" not in said, "the table would have been read by then"
+    assert content(bundle) == before
+
+
+def test_where_one_of_the_files_cannot_take_the_figures_none_does(bundle: Path, photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    serving = bundle / "configs" / "serving.json"
+    serving.write_text(serving.read_text(encoding="utf-8").replace('"melanocytic_nevus"', '"without_a_code"'), encoding="utf-8")
+    before = content(bundle)
+    assert measure(bundle, photographs, "--write") == ExitCode.FAILED
+    assert "the concept without_a_code has no code; name one of derm_pacs/domain/codes.py in serving.json" in capsys.readouterr().err
+    assert content(bundle) == before

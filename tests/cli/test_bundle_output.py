@@ -52,6 +52,7 @@ def test_a_bundle_that_cannot_be_written_takes_no_figures(tmp_path: Path, capsys
     for folder in ("configs", "docs"):
         (bundle / folder).mkdir(parents=True)
     (bundle / "configs" / "evaluate.json").touch()
+    (bundle / "docs" / "README.md").write_text("<!-- figures -->\n<!-- /figures -->\n", encoding="utf-8")
     (bundle / "docs" / "report").touch()
     assert run(["bundles", "evaluate", str(bundle), "--data", "none.csv", "--write"]) == ExitCode.REFUSED
     assert f"--write: {bundle / 'docs' / 'report'} cannot be written (" in capsys.readouterr().err
