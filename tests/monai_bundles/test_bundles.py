@@ -281,6 +281,20 @@ def test_evaluation_and_stock_inference_draw_no_smaller_region_than_the_service(
             assert np.array_equal(np.asarray(made[key])[0] > 0, served[output]), file
 
 
+@each_bundle
+def test_stock_inference_reads_a_picture_upright(name: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side
+    picture = crooked_picture(name)
+    Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(np.rot90(picture, -1)).save(tmp_path / "upright.png")
+    parser = ConfigParser(config(name, "inference"))
+    parser.get_parsed_content("imports")
+    prepare = parser.get_parsed_content("preprocessing")
+    turned, upright = (prepare({"image": str(tmp_path / f"{file}.png")})["image"] for file in ("turned", "upright"))
+    assert torch.equal(turned, upright)
+
+
 def mask_of(folder: Path, output: str) -> NDArray[np.bool_]:
     """Return the mask that stock MONAI wrote of the crooked picture; of several outputs, that of this name."""
     written = sorted(folder.rglob("crooked*.png"))
