@@ -87,7 +87,7 @@ def _calibrated(task: Plain) -> list[str]:
 
 
 def _prevalence(task: Plain) -> list[str]:
-    if task["positive"] is None:
+    if task["positive"] is None or task["synthetic"]:  # a program's mixture of classes has no counterpart in a clinic
         return []
     share = task["counts"][task["positive"]] / task["n"]
     points = {point["id"]: point for point in task["operating_points"]}

@@ -181,6 +181,11 @@ def test_probabilities_are_called_a_ranking_where_they_are_further_off_than_by_c
     assert "nothing here speaks against them" in " ".join(statement(task_with()))
 
 
+def test_the_mixture_of_classes_is_spoken_of_where_images_are_real() -> None:
+    assert "50 % of these images are melanoma; where it is rarer, as in a clinic" in " ".join(statement(task_with()))
+    assert "of these images are" not in " ".join(statement(task_with(synthetic=True)))
+
+
 def test_one_class_alone_and_a_leak_are_told() -> None:
     alone = task_with(overall={"auc": None, "auc_ci": [None, None]}, leak="3 of 10 judged images show a lesion that is also in training")
     said = " ".join(statement(alone))
