@@ -21,6 +21,7 @@ from derm_training.measuring.statistics import jaccard
 from derm_training.measuring.task_figures import classified, drawn, operating_points
 from derm_training.tables.manifest import read_rgb
 from derm_training.tables.rows import Row
+from derm_training.tables.selection import Selection
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.server  # trains or evaluates networks
@@ -170,6 +171,22 @@ def test_images_of_classes_that_their_kind_does_not_tell_apart_are_counted(table
     monkeypatch.setattr(evaluating, "_read", lambda file: read(file) | {"tasks": {"real": ["bcc"], "synthetic": ["bcc"]}})
     with pytest.raises(ValueError, match="no image is of a class that the bundle tells apart"):
         evaluate(Question(bundle=CLASSIFIER, data=(tables / "drawn.csv",), device="cpu"))
+
+
+def test_the_temperature_of_windows_is_told_and_not_used_twice() -> None:
+    configs = BUNDLES / "rcm_mosaic_resnet" / "configs"
+    serving, metadata = (evaluating._read(configs / f"{name}.json") for name in ("serving", "metadata"))
+    serving["outputs"][0]["temperature"] = 1.4
+    shares = np.array([[0.30, 0.45, 0.25], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
+    rows = tuple(
+        Row(image=Path(name), mask=None, label=name, split="val", dataset="synthetic RCM", source="", group=name) for name in ("melanoma", "nevus", "bcc")
+    )
+    said = Classified(selection=Selection(rows=rows, train=(), split="val", left_out={}), logits=np.log(shares))
+    values, found = evaluating._classified(said, [0, 1, 2], serving, metadata, 0.95)
+    assert (values["temperature"], values["temperature_of"]) == (1.4, "window")
+    np.testing.assert_allclose(found.probabilities, shares)
+    point = serving["operating_points"][0]
+    assert (values["positive"], values["operating_points"][0]["threshold"]) == (point["positive"], point["threshold"])
 
 
 def test_one_lesion_alone_gives_figures_without_an_interval_and_says_why(
