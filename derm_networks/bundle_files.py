@@ -15,6 +15,7 @@ def file_inside(folder: Path, name: str, setting: str) -> Path:
     relative = not Path(name).is_absolute() and ".." not in Path(name).parts and "\\" not in name
     if not relative or folder.resolve() not in place.resolve().parents:
         raise ValueError(
-            f"{setting} of serving.json is {name!r}, which is not a file inside the bundle {folder}; name it relative to that folder, such as models/model.safetensors"
+            f"{setting} of serving.json is {name!r}, which is not a file inside the bundle {folder.resolve().name}; "
+            "name it relative to the bundle's folder, such as models/model.safetensors"
         )
     return place

@@ -36,9 +36,9 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write
 def export(bundle: Bundle, *, checkpoint: Checkpoint = None, dtype: Held = None, out: Out = None, as_json: Json = False) -> None:
     """Ship a trained network: weights, their hash, what they say of the golden pictures, and the bundle's metadata.
 
-    What was found with the former weights goes with them: figures in serving.json, the card and docs/report (run `bundles evaluate
-    --write`), a limit of novelty (run `bundles novelty`) and a temperature, which becomes 1; each is told. A temperature that is
-    written into serving.json afterwards stays as long as the weights.
+    What was found with the former weights goes with them, and is told: figures in serving.json, card and docs/report (measure anew:
+    `bundles evaluate --write`), a limit of novelty (`bundles novelty`) and a temperature, which becomes 1. A temperature that you
+    write into serving.json afterwards stays as long as the weights.
     Golden pictures are kept where the bundle has some, and drawn where it has none; one that the bundle's gate refuses has its
     refusal promised instead of figures. Where all are refused nothing is written.
 

@@ -39,8 +39,9 @@ def train(
     """Train a bundle on images of your own, by its own configuration.
 
     MONAI runs configs/train.json with these settings in place of its own. That file is code: train only bundles whose files you trust.
-    A training that was stopped, in whichever way, goes on after its last whole epoch with the same command. The seed decides the
-    result: on a CPU to the last digit, on a GPU nearly. The installed bundle stays as it is: see the commands named at the end.
+    A training that was stopped, in whichever way, goes on after its last whole epoch with the same command; other images or settings
+    need another --out. The seed decides the result: on a CPU to the last digit, on a GPU nearly. The installed bundle stays as it is:
+    see the commands named at the end.
 
     Examples:
         derm-pacs bundles train melanoma_nevus_alexnet --data MELNEV_BALANCED.csv

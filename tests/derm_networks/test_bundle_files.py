@@ -16,5 +16,5 @@ def test_a_name_that_leads_elsewhere_is_refused_with_its_setting(name: str, tmp_
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "link").symlink_to(tmp_path)
-    with pytest.raises(ValueError, match=r"^weights\.file of serving\.json is .*, which is not a file inside the bundle .*; name it relative to that folder"):
+    with pytest.raises(ValueError, match=r"^weights\.file of serving\.json is .*, which is not a file inside the bundle bundle; name it relative to the bundle's folder"):
         file_inside(bundle, name, "weights.file")
