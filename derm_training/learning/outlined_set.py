@@ -24,6 +24,7 @@ from derm_networks.mirrors import mean_of_mirrors
 from derm_networks.regions import filled
 from derm_networks.served import Picture, ServedBundle, open_bundle, prepare
 from derm_training.learning.progress import console
+from derm_training.learning.set_folder import table_of_set
 from derm_training.tables.manifest import read_rgb, read_table, write_table
 from derm_training.tables.rows import Row, counted
 from derm_training.tables.selection import SYNTHETIC, synthetic
@@ -39,10 +40,13 @@ _AREA = (0.005, 0.7)
 
 
 def write_set(table: Path, folder: Path, bundle: ServedBundle) -> tuple[Path, dict[str, int]]:
-    """Write the set; return its table and how many pictures were left without a mask for which reason."""
+    """Write the set; return its table and how many pictures were left without a mask for which reason.
+
+    Raises ValueError where `folder` is the table's own.
+    """
+    made = table_of_set(table, folder)
     reasons: Counter[str] = Counter()
     rows = list(_outlined(read_table(table).rows, folder, bundle, reasons))
-    made = folder / "MANIFEST.csv"
     write_table(made, rows)
     return made, dict(reasons)
 

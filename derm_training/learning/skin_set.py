@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from derm_training.learning.set_folder import table_of_set
 from derm_training.learning.skin_labels import composed_batch, skin_around
 from derm_training.tables.manifest import masked_rows, read_mask, read_rgb, read_table, write_table
 from derm_training.tables.rows import Row
@@ -30,7 +31,11 @@ _TOGETHER = 16
 
 
 def write_set(table: Path, folder: Path, *, seed: int, most: int | None = None) -> Path:
-    """Write the set and return its table; `most` limits the pictures of each split. The same seed writes the same pictures."""
+    """Write the set and return its table; `most` limits the pictures of each split. The same seed writes the same pictures.
+
+    Raises ValueError where `folder` is the table's own.
+    """
+    made = table_of_set(table, folder)
     rows: list[Row] = []
     read = read_table(table)
     generator = torch.Generator().manual_seed(seed)
@@ -38,7 +43,6 @@ def write_set(table: Path, folder: Path, *, seed: int, most: int | None = None) 
         own = masked_rows(read, split)[:most]
         for first in range(0, len(own), _TOGETHER):
             rows += _written(own[first : first + _TOGETHER], folder / split, first, generator)
-    made = folder / "MANIFEST.csv"
     write_table(made, rows)
     return made
 
