@@ -65,6 +65,8 @@ _CLASSES: Mapping[Kind, str] = {
 _RESULTS = (Form.REPORT_SR, Form.OVERLAY_SR, Form.SEG, Form.PICTURE, Form.PRESENTATION)
 """What the PACS is to get: what a destination gets by default, and the presentation state."""
 _PACS, _PACS_AE, _OUR_NAME = "pacs", "ORTHANC", "dermpacs"
+_CONFIG = "derm-pacs.toml"
+"""The settings of the service, by which the folder of a demonstration is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ def demonstrate(wanted: Wanted, console: Console) -> tuple[CaseAccount, ...]:
     """
     folder = wanted.out / "demo"
     _check_there(wanted)
+    _check_own(folder)
     studies = _studies(wanted, console)
     data = _fresh(folder)
     settings = _settings(data, wanted)
@@ -95,7 +98,7 @@ def demonstrate(wanted: Wanted, console: Console) -> tuple[CaseAccount, ...]:
         folder / "pacs", settings.peers[0].port, ae_title=_PACS_AE,
         modalities={_OUR_NAME: (settings.listener.ae_title, settings.listener.port)},
     )  # fmt: skip
-    config = folder / "derm-pacs.toml"
+    config = folder / _CONFIG
     ended: dict[str, CaseLine] = {}
     try:
         with pacs, Service(settings, config, folder / "service.log") as service:
@@ -122,6 +125,11 @@ def _check_there(wanted: Wanted) -> None:
     for name in _wanted_bundles(wanted):
         if not (wanted.bundles / name / "configs" / "serving.json").is_file():
             raise DemonstrationError(f"the bundle {name} is not in {wanted.bundles}; run this in a clone of the repository, or name the folder by --bundles")
+
+
+def _check_own(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _CONFIG).is_file():
+        raise DemonstrationError(f"{folder} was made by no demonstration, and its files would be removed: name another folder by --out, or move them")
 
 
 def _wanted_bundles(wanted: Wanted) -> tuple[str, ...]:
@@ -154,6 +162,7 @@ def _studies(wanted: Wanted, console: Console) -> tuple[Study, ...]:
 
 
 def _fresh(folder: Path) -> Path:
+    """Return an empty data folder in `folder`, of which all that an earlier demonstration left is removed."""
     data = data_folder(folder / "data", Settings().database.run_as)
     for old in folder.iterdir():
         if old.name == "data":
@@ -162,6 +171,7 @@ def _fresh(folder: Path) -> Path:
             shutil.rmtree(old)
         else:
             old.unlink()
+    (folder / _CONFIG).touch()  # from now on it is a demonstration's, also where nothing can be started
     return data
 
 

@@ -65,7 +65,8 @@ def samples() -> Iterator[Shown]:
     """The demonstration of the sample studies, run once, over what an earlier one left."""
     with open_folder() as out:
         (out / "demo").mkdir()
-        (out / "demo" / "old").write_text("of an earlier run")
+        for name in ("derm-pacs.toml", "old"):
+            (out / "demo" / name).write_text("of an earlier run")
         told, summary = demo(out)
         yield Shown(out=out, told=told, cases=summary.get("cases", []))
 
@@ -102,6 +103,15 @@ def test_a_folder_without_pictures_is_told(out: Path) -> None:
     bundles = REPOSITORY / "monai_bundles"
     with pytest.raises(DemonstrationError, match="is no folder"):
         demonstrate(Wanted(out=out, bundles=bundles, images=out / "none", kind=Kind.CLINICAL), Console(quiet=True))
+
+
+def test_a_folder_that_no_demonstration_made_is_refused_and_keeps_its_files(out: Path) -> None:
+    own = out / "demo" / "pictures" / "own.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    with pytest.raises(DemonstrationError, match=r"demo was made by no demonstration, .*: name another folder by --out"):
+        demonstrate(Wanted(out=out, bundles=REPOSITORY / "monai_bundles", images=None, kind=Kind.CLINICAL), Console(quiet=True))
+    assert [one for one in out.rglob("*") if one.is_file()] == [own]
 
 
 @pytest.mark.server
