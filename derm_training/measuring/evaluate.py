@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from derm_networks.bundle_files import file_inside
 from derm_training.measuring import task_figures
 from derm_training.measuring.class_figures import Judged
 from derm_training.measuring.predictions import Classified, Device, Drawn, predict
@@ -64,6 +65,7 @@ def evaluate(question: Question) -> Evaluation:
     """Run the bundle on the table and measure; raises ValueError where there is nothing to measure."""
     folder = question.bundle
     serving, metadata, settings = (_read(folder / "configs" / f"{name}.json") for name in ("serving", "metadata", "evaluate"))
+    bundle = _identity(folder, serving, question.weights)
     tasks: list[Plain] = []
     judged: list[Judged | None] = []
     for images in image_sets(question.data, question.split, settings.get("report", [])):
@@ -80,7 +82,6 @@ def evaluate(question: Question) -> Evaluation:
             task = {"synthetic": by_program, "left_out": left_out} | head | values
             tasks.append(task | {"statement": statement(task)})
             judged.append(material)
-    bundle = _identity(folder, serving, question.weights)
     report = {"schema": 1, "research_use": RESEARCH_USE, "bundle": bundle, "paper": metadata.get("paper"), "tasks": tasks}
     return Evaluation(report=report, judged=tuple(judged))
 
@@ -194,6 +195,8 @@ def _read(file: Path) -> Plain:
 
 
 def _identity(folder: Path, serving: Plain, weights: Path | None) -> Plain:
-    file = weights or folder / serving["weights"]["file"]
+    file = weights or file_inside(folder, serving["weights"]["file"], "weights.file")
+    if not file.is_file():
+        raise ValueError(f"{file} does not exist; bring weights into the bundle with `derm-pacs bundles export`, or name some by --weights")
     named = {key: serving[key] for key in ("name", "version", "title", "grade")}
     return named | {"weights": file.name, "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

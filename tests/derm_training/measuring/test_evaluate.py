@@ -235,6 +235,22 @@ def test_what_cannot_be_measured_is_told_in_a_sentence(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("../model.safetensors", r"weights\.file of serving\.json is '\.\./model\.safetensors', which is not a file inside the bundle"),
+        ("models/model.safetensors", r"models/model\.safetensors does not exist; bring weights into the bundle"),
+    ],
+)
+def test_a_bundle_without_weights_of_its_own_is_refused_before_anything_is_measured(file: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    for name in ("metadata", "evaluate"):
+        (tmp_path / "configs" / f"{name}.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "configs" / "serving.json").write_text(json.dumps({"weights": {"file": file}}), encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        evaluate(Question(bundle=tmp_path, data=(tmp_path / "none.csv",), device="cpu"))
+
+
 def test_folders_are_searched_for_the_tables_that_the_bundle_names(tmp_path: Path) -> None:
     named: list[dict[str, Any]] = [{"title": "", "data": "a.csv", "split": "val"}, {"title": "B", "data": "b/b.csv", "split": "all", "datasets": ["X"]}]
     for place in ("one/a.csv", "two/b/b.csv"):
