@@ -22,7 +22,7 @@ def scaled(task: Plain) -> str:
         return "after temperature scaling fitted on other lesions"
     return (
         f"after temperature scaling fitted on other lesions, where in {found['fits_open']} of {found['fits']} fits {_NONE}, "
-        "as where every call is right, so that this says nothing of the probabilities"
+        "as where every call is right: what such a fit gives says nothing of the probabilities"
     )
 
 
