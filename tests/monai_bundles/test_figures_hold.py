@@ -48,7 +48,18 @@ def test_the_report_is_of_the_shipped_weights_and_of_this_paper(name: str) -> No
     assert {key: report["bundle"][key] for key in ("name", "version", "grade")} == {key: serving[key] for key in ("name", "version", "grade")}
     assert report["paper"] == read(name, "configs/metadata.json").get("paper")
     for task in report["tasks"]:
-        assert task.get("temperature", 1.0) == serving["outputs"][0].get("temperature", 1.0) or serving["inference"]["kind"] == "windows"
+        assert task.get("temperature", 1.0) == serving["outputs"][0].get("temperature", 1.0)
+
+
+@each_bundle
+def test_every_class_with_an_operating_point_is_measured_at_it(name: str) -> None:
+    serving = read(name, "configs/serving.json")
+    points = {one["output"]: one for one in serving["operating_points"]}
+    for task in read(name, "docs/report/report.json")["tasks"]:
+        point = points.get(serving["outputs"][0]["id"])
+        if point is not None:
+            found = (task["positive"], task["overall"]["threshold"], task["operating_points"][0]["threshold"])
+            assert found == (point["positive"], point["threshold"], point["threshold"])
 
 
 @each_bundle
@@ -100,7 +111,7 @@ def test_the_shipped_weights_still_give_the_reports_figures(name: str) -> None:
             assert len(said.jaccard) == task["n"]
             assert float(said.jaccard.mean()) == pytest.approx(task["overall"]["jaccard"], abs=0.002)
             assert float(said.dice.mean()) == pytest.approx(task["overall"]["dice"], abs=0.002)
-        elif task["positive"] is not None:
+        elif len(task["classes"]) == 2:
             positive = task["classes"].index(task["positive"])
             truth = [row.label == task["positive"] for row in said.selection.rows]
             scores = said.logits[:, positive] - said.logits[:, 1 - positive]
