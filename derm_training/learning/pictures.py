@@ -16,6 +16,9 @@ from derm_training.tables.manifest import read_mask, read_rgb
 
 Bytes = NDArray[np.uint8]
 
+_READING = 2
+"""Counts the rules by which a picture was read; what was kept by an earlier one is not the picture that the service gets."""
+
 
 def kept_pictures(files: Sequence[Path], folder: Path, height: int, width: int) -> Bytes:
     """Return the pictures (N, 3, height, width), from `folder` if they were decoded before."""
@@ -42,7 +45,7 @@ def _kept(
 ) -> Bytes:
     """Return the arrays of a file named after all that decides them, which appears under its name only when it is whole."""
     seen = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] if file else None for file in files]
-    name = hashlib.sha256(json.dumps([seen, shape]).encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps([_READING, seen, shape]).encode()).hexdigest()[:16]
 
     def fill(array: Bytes) -> None:
         for index, file in enumerate(track(files, "reading images", console=console(), transient=True)):

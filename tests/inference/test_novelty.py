@@ -57,7 +57,8 @@ def test_energy_is_minus_the_logarithm_of_the_sum_of_exponentials(logits: list[l
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(20, 60))
 def test_where_all_directions_but_one_are_kept_the_distance_is_mahalanobis(seed: int, channels: int, number: int) -> None:
     random = np.random.default_rng(seed)
-    features = random.normal(size=(number, channels)) @ random.normal(size=(channels, channels)) + random.normal(size=channels)
+    turned, _ = np.linalg.qr(random.normal(size=(channels, channels)))
+    features = random.normal(size=(number, channels)) * random.uniform(0.3, 3, channels) @ turned + random.normal(size=channels)
     fitted = FeatureSpace.fit(features, variance=1.0)
     assert fitted.basis.shape == (channels, channels - 1)
     others = random.normal(0, 5, (7, channels))
