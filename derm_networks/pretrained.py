@@ -5,7 +5,9 @@ torch.hub from where torchvision and MONAI keep them, and each file's SHA-256 be
 `open_nsfw` is a start for ResNet-50 that needs no network; see `open_nsfw.py`.
 """
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -84,9 +86,8 @@ def load(network: nn.Module, name: str) -> list[str]:
 def downloaded(published: Published) -> dict[str, Tensor]:
     """Return the weights of a file, from torch.hub's cache where they lie there; raises ValueError where there is no network."""
     try:
-        state = torch.hub.load_state_dict_from_url(
-            published.url, map_location="cpu", check_hash=True, weights_only=True
-        )
+        with redirect_stdout(sys.stderr):  # torch.hub tells there what it downloads; stdout is a command's answer
+            state = torch.hub.load_state_dict_from_url(published.url, map_location="cpu", check_hash=True, weights_only=True)
     except (URLError, OSError) as error:
         raise ValueError(
             f"{published.url} cannot be downloaded ({error}): this needs a network; fetch the file elsewhere and give its path "

@@ -68,7 +68,7 @@ def evaluate(
     with refused(OSError, ValueError, remedy=_NOT_WRITTEN):
         _write(said, folder, report, write=write)
     if as_json:
-        print_json(answer(said.report))
+        print_json(answer(said))
     else:
         _print(said.report, figure)
 
@@ -122,8 +122,18 @@ def _print(report: dict[str, Any], figure: Callable[[dict[str, Any], str], str])
         for name, part in {"all": task["overall"], **task["per_dataset"], **{f"source {one}": figures for one, figures in task["per_source"].items()}}.items():
             shown.add_row(name, str(part["n"]), *(figure(part, column) for column in columns))
         out.print(shown)
+        _print_points(task.get("operating_points", []), figure)
         for reason, count in task["left_out"].items():
             out.print(f"left out: {count} images {reason}")
         for sentence in task["statement"]:
             out.print(sentence)
     out.print(report["research_use"])
+
+
+def _print_points(points: list[dict[str, Any]], figure: Callable[[dict[str, Any], str], str]) -> None:
+    """Print the bundle's own threshold and those that reach the wanted sensitivity and every positive."""
+    if points:
+        shown = table("operating point", "threshold", "sensitivity", "specificity")
+        for point in points:
+            shown.add_row(point["id"], f"{point['threshold']:.4g}", figure(point, "sensitivity"), figure(point, "specificity"))
+        stdout().print(shown)

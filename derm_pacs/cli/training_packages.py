@@ -13,4 +13,4 @@ def training_packages() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         wrong = f"the Python package {error.name} is not installed"
-        raise CommandError(ExitCode.FAILED, wrong, "install what training and measuring need: pip install derm-pacs[train]") from error
+        raise CommandError(ExitCode.FAILED, wrong, 'install what training and measuring need: in the folder of derm-pacs, pip install -e ".[train]"') from error

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
 from derm_networks.crops import Crop, find_crops
 from derm_networks.served import Picture, ServedBundle
@@ -90,9 +91,10 @@ def crops_of(segmenter: ServedBundle, picture: Picture) -> tuple[Crop, ...]:
     return find_crops(lesion, skin, **limits)
 
 
-def crops_by_hand(mask: Path) -> tuple[Crop, ...]:
-    """Return the crops around the lesions of a mask drawn by a person, who takes care of the skin."""
-    lesion = read_mask(mask) > 0
+def crops_by_hand(mask: Path, size: tuple[int, int]) -> tuple[Crop, ...]:
+    """Return the crops, of a picture with this width and height, around the lesions of a mask that a person drew, who takes care of the skin."""
+    drawn = Image.fromarray(read_mask(mask)).resize(size, Image.Resampling.NEAREST)
+    lesion = np.asarray(drawn) > 0
     return find_crops(lesion, np.ones_like(lesion), **_SQUARE)  # type: ignore[arg-type]
 
 
@@ -107,7 +109,7 @@ def read(row: Row, segmenter: ServedBundle, classifier: ServedBundle, *, positiv
         part = picture if crop is None else picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return classifier.probabilities(np.ascontiguousarray(part))[point]
 
-    network, hand = crops_of(segmenter, picture), crops_by_hand(row.mask)
+    network, hand = crops_of(segmenter, picture), crops_by_hand(row.mask, (picture.shape[1], picture.shape[0]))
     return Reading(
         row=row,
         positive=row.label in positive,

@@ -86,7 +86,7 @@ def features(bundle: ServedBundle, picture: Picture) -> NDArray[np.float64]:
     Raises ValueError where the network has none.
     """
     if not hasattr(bundle.network, "pooled_features"):
-        raise ValueError(f"the network {bundle.description['network']['name']} gives no pooled features; try --kind energy")
+        raise ValueError(f"the network {bundle.description['network']['name']} gives no pooled features; try --by energy")
     return _of_parts(bundle, picture, cast(Any, bundle.network).pooled_features)
 
 

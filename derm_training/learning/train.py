@@ -17,6 +17,9 @@ from derm_training.learning.checkpoints import best_epoch
 _COMPONENT = re.compile(r"component '([^']+)'")
 """How an error of MONAI's `instantiate` names the class or function that it could not call."""
 
+_SAID = (ValueError, FileNotFoundError, ModuleNotFoundError)
+"""What the parts of a training raise with a sentence for the person; its own cause is for whoever mends the part."""
+
 
 class TrainingError(Exception):
     """A training that cannot run: what is wrong and what to change, in a sentence."""
@@ -89,14 +92,14 @@ def _workflow(config: Path, settings: dict[str, Any]) -> ConfigWorkflow:
 
 
 def _told(error: Exception, own: Mapping[str, Any]) -> Exception:
-    """MONAI wraps what a part raises in its own errors: the innermost says what is wrong, the one around it of which part."""
+    """MONAI wraps what a part raises in its own errors: the first that is none of these says what is wrong, the one around it of which part."""
     inner: BaseException = error
     part = None
-    while inner.__cause__ is not None:
+    while inner.__cause__ is not None and not isinstance(inner, _SAID):
         part = _COMPONENT.search(str(inner)) or part
         inner = inner.__cause__
     wrong_settings = isinstance(inner, TypeError) and part is not None
-    if wrong_settings or isinstance(inner, ValueError | FileNotFoundError | ModuleNotFoundError):
+    if wrong_settings or isinstance(inner, _SAID):
         places = sorted(_made_as(part[1].rpartition(".")[2], own)) if part else []
         what, semicolon, remedy = str(inner).partition("; ")
         return TrainingError(f"{what}{' (' + ', '.join(places) + ' in train.json)' if places else ''}{semicolon}{remedy}")

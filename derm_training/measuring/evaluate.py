@@ -18,6 +18,7 @@ from derm_training.measuring import task_figures
 from derm_training.measuring.class_figures import Judged
 from derm_training.measuring.predictions import Classified, Device, Drawn, predict
 from derm_training.measuring.statement import statement
+from derm_training.measuring.statistics import roc
 from derm_training.tables.rows import Row
 from derm_training.tables.selection import synthetic
 
@@ -105,12 +106,12 @@ def image_sets(data: Sequence[Path], split: str, named: Sequence[Plain]) -> list
     ]
 
 
-def answer(report: Plain) -> Plain:
+def answer(said: Evaluation) -> Plain:
     """Return the object that `bundles evaluate --json` prints: the first task's figures, the other tasks under `further`."""
     first, *others = [
         {
             **task["overall"],
-            "bundle": report["bundle"]["name"],
+            "bundle": said.report["bundle"]["name"],
             "table": task["table"],
             "split": task["split"],
             "title": task["title"],
@@ -120,9 +121,28 @@ def answer(report: Plain) -> Plain:
             "per_dataset": task["per_dataset"],
         }
         | {key: task[key] for key in ("operating_points", "calibration", "confusion", "classes", "per_class") if key in task}
-        for task in report["tasks"]
+        | _curve(judged)
+        for task, judged in zip(said.report["tasks"], said.judged, strict=True)
     ]
-    return first | {"use": report["research_use"], "further": others}
+    return first | {"use": said.report["research_use"], "further": others}
+
+
+def _curve(judged: Judged | None) -> Plain:
+    """Return the ROC curve of the positive class, one point for each distinct probability, where there is one."""
+    if judged is None or judged.positive is None:
+        return {}
+    positive = judged.truth == judged.positive
+    if positive.all() or not positive.any():
+        return {}
+    curve = roc(positive, judged.scores)
+    # the first point calls nothing positive: no threshold is a number there
+    return {
+        "roc": {
+            "threshold": [None, *(task_figures.rounded(float(one)) for one in curve.thresholds[1:])],
+            "sensitivity": [task_figures.rounded(float(one)) for one in curve.true_positive],
+            "specificity": [task_figures.rounded(float(1 - one)) for one in curve.false_positive],
+        }
+    }
 
 
 def _kinds(said: Classified | Drawn, tasks: Plain) -> tuple[dict[bool, list[int]], dict[str, int]]:

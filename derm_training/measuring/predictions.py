@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import numpy as np
@@ -169,7 +170,7 @@ def _cause(error: BaseException, weights: Path | None) -> BaseException:
             return ValueError(str(at))
         if str(at).startswith("Error(s) in loading state_dict"):
             file = weights or "the bundle's own file"
-            first = " ".join(str(at).split("\n\t")[:2])
+            first = shorten(str(at), 200, placeholder=" …")  # torch names every key
             return ValueError(
                 f"{file} is no state of the network of evaluate.json: {first}; name weights that this bundle's train.json trained, "
                 "or set network_def (such as its rank) in evaluate.json to what the weights were trained with"

@@ -127,7 +127,8 @@ def wilson(share_found: float, n: float) -> tuple[float, float]:
     square = _QUANTILE**2
     centre = (share_found + square / (2 * n)) / (1 + square / n)
     half = _QUANTILE / (1 + square / n) * math.sqrt(share_found * (1 - share_found) / n + square / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # at 0 and 1 the bound is the share itself, which rounding may miss
+    return max(0.0, min(centre - half, share_found)), min(1.0, max(centre + half, share_found))
 
 
 def group_members(groups: Sequence[str]) -> list[Indices]:

@@ -86,6 +86,24 @@ def measure(bundle: Path, photographs: Path, *more: str) -> ExitCode | int:
     return run(["bundles", "evaluate", str(bundle), "--data", str(photographs / "t.csv"), "--device", "cpu", *more])
 
 
+def test_the_operating_points_are_printed_and_the_curve_is_in_the_answer_for_programs(
+    bundle: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert measure(bundle, photographs, "--sensitivity", "0.9") == ExitCode.OK
+    said = capsys.readouterr().out
+    assert "operating point" in said
+    for name in ("default", "sensitivity 90 %", "sensitivity 100 %"):
+        assert name in said
+    assert measure(bundle, photographs, "--json") == ExitCode.OK
+    answer = json.loads(capsys.readouterr().out)
+    curve = answer["roc"]
+    assert len(curve["threshold"]) == len(curve["sensitivity"]) == len(curve["specificity"])
+    assert (curve["sensitivity"][0], curve["specificity"][0], curve["threshold"][0]) == (0.0, 1.0, None)
+    assert (curve["sensitivity"][-1], curve["specificity"][-1]) == (1.0, 0.0)
+    area = -np.trapezoid(curve["sensitivity"], curve["specificity"])
+    assert area == pytest.approx(answer["auc"], abs=1e-5)
+
+
 def test_a_report_beside_a_persons_photographs_leaves_them(bundle: Path, photographs: Path) -> None:
     before = content(photographs)
     assert measure(bundle, photographs, "--report", str(photographs)) == ExitCode.OK

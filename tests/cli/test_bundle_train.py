@@ -1,5 +1,6 @@
 """`derm-pacs bundles train`: what is wrong on the command line is told before anything is read."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,10 @@ def test_a_wrong_command_line_says_what_to_write(
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
+def trained(_bundle: Path, out: Path, _settings: Any) -> Trained:
+    return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=5, epoch=3, seconds=1.0, figures={"auc": 0.86})
+
+
 @pytest.mark.parametrize(
     ("split", "told"),
     [
@@ -46,9 +51,6 @@ def test_a_wrong_command_line_says_what_to_write(
 def test_the_figures_of_a_training_are_told_with_the_images_they_are_of(
     split: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trained(_bundle: Path, out: Path, _settings: Any) -> Trained:
-        return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=5, epoch=3, seconds=1.0, figures={"auc": 0.86})
-
     monkeypatch.setattr(training, "train", trained)
     monkeypatch.chdir(tmp_path)
     assert run(["bundles", "train", BUNDLE, "--data", "t.csv", "--split", split]) == ExitCode.OK
@@ -58,9 +60,18 @@ def test_the_figures_of_a_training_are_told_with_the_images_they_are_of(
     assert third.startswith("measure:  derm-pacs bundles evaluate ")
 
 
+def test_the_commands_that_go_on_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "train", trained)
+    monkeypatch.chdir(tmp_path)
+    assert run(["bundles", "train", BUNDLE, "--data", "t.csv", "--out", "t 6"]) == ExitCode.OK
+    *_, measure, ship = capsys.readouterr().out.splitlines()
+    assert shlex.split(measure)[1:] == ["derm-pacs", "bundles", "evaluate", BUNDLE, "--data", "t 6/table.csv", "--weights", "t 6/best.pt"]
+    assert shlex.split(ship)[1:] == ["derm-pacs", "bundles", "export", BUNDLE, "--checkpoint", "t 6/best.pt", "--version", "VERSION"]
+
+
 def test_without_the_packages_of_training_the_way_to_get_them_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "derm_training.learning.train", None)
     assert run(["bundles", "train", BUNDLE, "--data", "t.csv"]) == ExitCode.FAILED
-    assert "pip install derm-pacs[train]" in capsys.readouterr().err
+    assert 'pip install -e ".[train]"' in capsys.readouterr().err

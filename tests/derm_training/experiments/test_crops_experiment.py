@@ -169,8 +169,16 @@ def test_a_mask_by_hand_gives_one_crop_for_each_lesion(tmp_path: Path) -> None:
     mask = np.zeros((60, 80), dtype=np.uint8)
     mask[5:15, 5:15] = mask[40:55, 50:65] = 255
     Image.fromarray(mask).save(tmp_path / "m.png")
-    first, second = crops_by_hand(tmp_path / "m.png")
+    first, second = crops_by_hand(tmp_path / "m.png", (80, 60))
     assert first.left > second.left, "the largest lesion first"
+
+
+def test_a_mask_of_another_size_gives_the_crops_of_the_picture(tmp_path: Path) -> None:
+    mask = np.zeros((60, 80), dtype=np.uint8)
+    mask[40:54, 50:64] = 255
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    Image.fromarray(mask).resize((40, 30), Image.Resampling.NEAREST).save(tmp_path / "half.png")
+    assert crops_by_hand(tmp_path / "half.png", (80, 60)) == crops_by_hand(tmp_path / "m.png", (80, 60))
 
 
 def test_the_documented_command_runs_on_small_bundles(

@@ -9,6 +9,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -216,6 +217,20 @@ def test_a_training_says_with_which_seed_configuration_and_version_it_began(bund
 def test_what_cannot_be_done_is_told_with_the_remedy(bundle: Path, table: Path, tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
         train(bundle, tmp_path, settings(table) | wrong)
+
+
+def test_without_a_network_published_weights_are_told_to_need_one(
+    bundle: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        sys.stdout.write("Downloading")
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", away)
+    small = {"_target_": "derm_networks.alexnet.AlexNet", "num_classes": 2, "rank": 4}
+    with pytest.raises(TrainingError, match=r"cannot be downloaded .*: this needs a network .*; fetch the file elsewhere"):
+        train(bundle, tmp_path, settings(table, pretrained="imagenet", network_def=small))
+    assert "Downloading" not in capsys.readouterr().out, "the answer of a command stands there"
 
 
 def test_an_image_that_is_missing_is_named_before_anything_is_learnt(bundle: Path, table: Path, tmp_path: Path) -> None:

@@ -161,6 +161,14 @@ def test_the_same_draws_come_again() -> None:
 def test_the_interval_of_a_share_is_wilsons() -> None:
     # Newcombe, Statistics in Medicine 1998;17:857, table I, method 3
     assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@given(st.integers(1, 5000), st.data())
+def test_the_interval_of_a_share_holds_the_share(n: int, data: st.DataObject) -> None:
+    found = data.draw(st.sampled_from([0.0, 1.0]) | st.integers(0, n).map(lambda k: k / n))
+    low, high = wilson(found, n)
+    assert 0 <= low <= found <= high <= 1
+    assert low < high
     assert wilson(0 / 20, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
     assert wilson(1.0, 29)[1] == 1.0
 
