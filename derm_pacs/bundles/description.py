@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from derm_pacs.domain.bundle import ServingDescription
 
 SERVING = "configs/serving.json"
+METADATA = "configs/metadata.json"
 
 
 class NotDescribed(ValueError):
@@ -26,6 +27,18 @@ def parse(content: bytes) -> ServingDescription:
         raise NotDescribed(f"{SERVING}: {key or 'the whole'} {what}") from error
     except (ValueError, RecursionError) as error:
         raise NotDescribed(f"{SERVING}: {error}") from error
+
+
+def check_version(description: ServingDescription, metadata: bytes) -> None:
+    """Raise `NotDescribed` where metadata.json cannot be read, or tells another version than the description."""
+    try:
+        told = json.loads(metadata)["version"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise NotDescribed(f"{METADATA} tells no version: give it that of {SERVING}, {description.version}") from error
+    if told != description.version:
+        raise NotDescribed(
+            f"{METADATA} tells version {told}, {SERVING} {description.version}: `derm-pacs bundles export FOLDER --version VERSION` writes both"
+        )
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

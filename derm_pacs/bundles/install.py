@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from derm_pacs.bundles import manifest
-from derm_pacs.bundles.description import SERVING, NotDescribed, parse
+from derm_pacs.bundles.description import METADATA, SERVING, NotDescribed, check_version, parse
 from derm_pacs.bundles.verify import unusable
 from derm_pacs.domain.bundle import FeatureDistance, ServingDescription
 from derm_pacs.domain.errors import Rejected
@@ -77,17 +77,20 @@ def install(
 def _copy(source: Path, target: Path) -> tuple[ServingDescription, str]:
     """Copy all files, write the manifest, and return the description of the copy with its content hash."""
     entries: dict[str, manifest.FileEntry] = {}
-    serving = b""
+    configs: dict[str, bytes] = {}
     try:
         for path in manifest.files(source):
             with os.fdopen(manifest.open_plain(source, path), "rb") as file:
                 content = file.read()
             entries[path] = manifest.entry(path, content)
             _write(target / path, content)
-            serving = content if path == SERVING else serving
-        if SERVING not in entries:
+            if path in {SERVING, METADATA}:
+                configs[path] = content
+        if SERVING not in configs:
             raise NotDescribed(f"{SERVING} is missing: this is no bundle of ours, or not converted yet")
-        description = parse(serving)
+        description = parse(configs[SERVING])
+        if METADATA in configs:
+            check_version(description, configs[METADATA])
         _check_files(description, entries)
     except (OSError, manifest.NotPlain, NotDescribed) as error:
         raise Rejected(BUNDLE_REFUSED, str(error)) from error

@@ -1,6 +1,7 @@
 """`derm-pacs bundles train`: a bundle learns from images of one's own, by its own configuration."""
 
 import json
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,8 +67,9 @@ def train(
     print(f"{made.weights} holds the averaged weights of epoch {made.epoch} of {made.epochs}: {figures}")
     images = "test images" if split is Split.PAPER else "images that chose the epoch"
     print(f"These are figures of the {images}, without an interval; `bundles evaluate` measures:")
-    print(f"measure:  derm-pacs bundles evaluate {bundle} --data {made.table} --weights {made.weights}{' --split test' if split is Split.PAPER else ''}")
-    print(f"ship:     derm-pacs bundles export {bundle} --checkpoint {made.weights}")
+    named, table, weights = (shlex.quote(str(one)) for one in (bundle, made.table, made.weights))
+    print(f"measure:  derm-pacs bundles evaluate {named} --data {table} --weights {weights}{' --split test' if split is Split.PAPER else ''}")
+    print(f"ship:     derm-pacs bundles export {named} --checkpoint {weights} --version VERSION")
 
 
 def setting(text: str) -> tuple[str, Any]:

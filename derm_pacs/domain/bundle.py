@@ -29,7 +29,8 @@ def _name(value: str) -> str:
     return value
 
 
-def _version(value: str) -> str:
+def version_form(value: str) -> str:
+    """Return the version; raises ValueError where it is not of the form 1.2.3."""
     if not _VERSION.fullmatch(value):
         raise ValueError(f"{value!r} is not a version of the form 1.2.3")
     return value
@@ -37,7 +38,7 @@ def _version(value: str) -> str:
 
 RelativeFile = Annotated[str, Field(max_length=200), AfterValidator(_inside)]
 Name = Annotated[str, AfterValidator(_name)]
-Version = Annotated[str, AfterValidator(_version)]
+Version = Annotated[str, AfterValidator(version_form)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 

@@ -41,19 +41,20 @@ class Exported:
 
 
 def export(
-    folder: Path, checkpoint: Path | None, codes: Codes, gate_of: GateOf, *, dtype: Dtype | None = None, out: Path | None = None
+    folder: Path, checkpoint: Path | None, codes: Codes, gate_of: GateOf, *,
+    dtype: Dtype | None = None, version: str | None = None, out: Path | None = None,
 ) -> Exported:
     """Write weights, their hash, golden promises and the metadata's record into the bundle, or into its copy `out`.
 
     `checkpoint` is a bare state dict, one under the key `model`, or a safetensors file; without one the weights stay those of
-    the bundle. `dtype` None keeps the description's. Heads that only training needs are left out. A limit of novelty, measured
-    figures and temperatures do not outlive their weights. Raises `ExportError` and `NoPromise`, and ValueError where the
+    the bundle. `dtype` and `version` None keep the description's; weights other than those that are there need a new version.
+    Heads that only training needs are left out. A limit of novelty, measured figures and temperatures do not outlive their weights. Raises `ExportError` and `NoPromise`, and ValueError where the
     description names files outside the bundle; then everything is as it was.
     """
     if out is not None and out.exists():
         raise ExportError(f"{out} exists already; name a folder that does not")
     with staged(folder, out) as copy:
-        outlived = _put_weights(copy, checkpoint, dtype)
+        outlived = _put_weights(copy, checkpoint, dtype, version)
         promises = write_promises(copy, gate_of)
         write_record(copy, codes)
     target = folder if out is None else out
@@ -65,6 +66,12 @@ def export(
         golden=golden_of(promises),
         outlived=outlived,
     )
+
+
+def next_version(version: str) -> str:
+    """Return the version with the next minor number, which weights that were trained anew may have."""
+    major, minor, _ = version.split(".")
+    return f"{major}.{int(minor) + 1}.0"
 
 
 def golden_of(promises: Sequence[Promise]) -> dict[str, dict[str, float] | str]:
@@ -104,21 +111,30 @@ def record(description: Mapping[str, Any], metadata: Mapping[str, Any], codes: C
     }
 
 
-def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None) -> Outlived:
-    """Write the weights and their hash; return what went with the former ones."""
+def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None, version: str | None) -> Outlived:
+    """Write the version, the weights and their hash; return what went with the former ones."""
     description = _description(folder)
+    present = description["version"]
+    description["version"] = version or present
     weights = description["weights"]
     file = file_inside(folder, weights["file"], "weights.file")
     features_file(folder, description)  # refused before anything is written
     if checkpoint is None:
         if dtype not in {None, weights["dtype"]}:
             raise ExportError(f"{weights['file']} is {weights['dtype']}; name the checkpoint to round to {dtype} from")
+        _write(folder / _SERVING, description)
         return Outlived()
-    former = weights["sha256"]
+    former, had_weights = weights["sha256"], file.is_file()
     weights["dtype"] = dtype or weights["dtype"]
     state = _state(checkpoint, description["network"])
     weights["sha256"] = save_weights(state, file, weights["dtype"])
-    outlived = take_out(folder, description) if weights["sha256"] != former else Outlived()
+    changed = weights["sha256"] != former
+    if changed and had_weights and description["version"] == present:
+        raise ExportError(
+            f"{checkpoint} gives other weights than those of {description['name']} {present}, and a version is never used twice for other bytes; "
+            f"give the new ones a version: --version {next_version(present)}"
+        )
+    outlived = take_out(folder, description) if changed else Outlived()
     _write(folder / _SERVING, description)
     return outlived
 

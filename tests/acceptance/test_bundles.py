@@ -100,7 +100,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
         trained = derm_pacs("bundles", "train", FOLDER / name, *pictures(name, folder), "--out", out, "--device", "cpu", *few, "--json")
         weights, table = out / "best.pt", out / "table.csv"
         figures = derm_pacs("bundles", "evaluate", FOLDER / name, "--data", table, "--weights", weights, "--json")
-        derm_pacs("bundles", "export", FOLDER / name, "--checkpoint", weights, "--out", copy)
+        derm_pacs("bundles", "export", FOLDER / name, "--checkpoint", weights, "--version", "99.0.0", "--out", copy)
         return Made(
             folder=copy, description=serving(copy), training=json.loads(trained), figures=json.loads(figures),
             checkpoint=weights, table=table,

@@ -77,6 +77,11 @@ def test_an_installed_bundle_is_copied_entered_and_audited_but_not_active(
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["tiny"]
 
 
+def test_a_bundle_whose_metadata_tell_its_version_is_installed(database: Database, source: Path, tmp_path: Path) -> None:
+    (source / "configs" / "metadata.json").write_text('{"version": "1.0.0"}')
+    assert put_in(database, source, tmp_path / "bundles").identity.version == "1.0.0"
+
+
 def test_the_same_bytes_again_change_nothing(database: Database, source: Path, tmp_path: Path) -> None:
     first = put_in(database, source, tmp_path / "bundles")
     assert put_in(database, source, tmp_path / "bundles") == first
@@ -155,6 +160,12 @@ def test_a_bundle_whose_explanation_names_no_layer_of_its_network_is_kept_out_by
         (lambda folder: (folder / "models" / "model.pt").write_bytes(b"x"), "model.pt is not taken"),
         (lambda folder: (folder / "models" / "link").symlink_to("/etc/passwd"), "models/link is a link"),
         (shutil.rmtree, "is no folder"),
+        (
+            lambda folder: (folder / "configs" / "metadata.json").write_text('{"version": "1.1.0"}'),
+            r"configs/metadata\.json tells version 1\.1\.0, configs/serving\.json 1\.0\.0",
+        ),
+        (lambda folder: (folder / "configs" / "metadata.json").write_text("{}"), r"configs/metadata\.json tells no version"),
+        (lambda folder: (folder / "configs" / "metadata.json").write_text("no JSON"), r"configs/metadata\.json tells no version"),
     ],
 )
 def test_a_folder_that_is_no_bundle_is_refused_by_name(

@@ -1,6 +1,7 @@
 """A checkpoint becomes a bundle that the service opens, and whose metadata say what its description says."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
 from derm_networks.novelty import FeatureSpace
 from derm_networks.served import make_network, open_bundle, save_weights
 from derm_pacs.cli.bundle_export import code_triples
+from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.gate import gate_of
 from derm_pacs.cli.main import run
 from derm_pacs.domain.bundle import ServingDescription
@@ -206,7 +208,7 @@ def test_a_limit_of_novelty_goes_with_the_weights_that_it_was_found_with(tmp_pat
     assert not same.outlived.limit
     assert "novelty" in read(folder, "serving")["quality"]
     torch.save({name: tensor * 1.5 for name, tensor in torch.load(tmp_path / "best.pt", weights_only=True).items()}, tmp_path / "other.pt")
-    other = export(folder, tmp_path / "other.pt", CODE_TRIPLES, gate_of)
+    other = export(folder, tmp_path / "other.pt", CODE_TRIPLES, gate_of, version="1.3.0")
     assert other.outlived.limit
     assert "novelty" not in read(folder, "serving")["quality"]
     assert not (folder / FILE).exists()
@@ -243,7 +245,7 @@ def test_figures_and_temperature_go_with_the_weights_that_they_were_measured_of(
     folder = toy(tmp_path / "toy")
     export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
     scaled(measured(folder), 1.3)
-    made = export(folder, other_weights(tmp_path / "other.pt"), CODE_TRIPLES, gate_of)
+    made = export(folder, other_weights(tmp_path / "other.pt"), CODE_TRIPLES, gate_of, version="1.3.0")
     assert made.outlived == Outlived(limit=False, figures=True, temperatures=(1.3,))
     assert "validation" not in read(folder, "serving")
     record = read(folder, "metadata")["derm_pacs"]
@@ -264,6 +266,29 @@ def test_figures_and_a_temperature_given_by_a_person_stay_while_the_weights_do(t
     assert content(folder / "docs") == before
     record = read(folder, "metadata")["derm_pacs"]
     assert (record["metrics"][0]["value"], record["outputs"][0]["temperature"]) == (0.93, 0.8)
+
+
+@pytest.mark.parametrize("version", [None, "1.2.3"])
+def test_other_weights_under_the_version_of_the_former_are_refused_and_change_nothing(version: str | None, tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    measured(folder)
+    before = content(folder)
+    for out in (None, tmp_path / "copy"):
+        with pytest.raises(ExportError, match=r"other weights than those of toy 1\.2\.3, .*; give the new ones a version: --version 1\.3\.0"):
+            export(folder, other_weights(tmp_path / "other.pt"), CODE_TRIPLES, gate_of, version=version, out=out)
+    assert content(folder) == before
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("weights", [None, "best.pt", "other.pt"])
+def test_a_new_version_stands_in_description_and_metadata(weights: str | None, tmp_path: Path) -> None:
+    folder = toy(tmp_path / "toy")
+    export(folder, checkpoint(tmp_path / "best.pt"), CODE_TRIPLES, gate_of)
+    other_weights(tmp_path / "other.pt")
+    export(folder, tmp_path / weights if weights else None, CODE_TRIPLES, gate_of, version="2.0.0", out=tmp_path / "copy")
+    assert [read(tmp_path / "copy", name)["version"] for name in ("serving", "metadata")] == ["2.0.0", "2.0.0"]
+    assert [read(folder, name)["version"] for name in ("serving", "metadata")] == ["1.2.3", "1.2.3"]
 
 
 def outside(tmp_path: Path) -> Path:
@@ -317,10 +342,18 @@ def test_the_command_ships_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.
     told = json.loads(capsys.readouterr().out)
     assert told["sha256"] == read(folder, "serving")["weights"]["sha256"]
     assert set(told["golden"]["golden/0.png"]) == {"nevus", "melanoma"}
-    assert run(given) == 0
-    assert "derm-pacs bundles install" in capsys.readouterr().out
+    before = content(folder)
+    assert run([*given, "--version", "1.3"]) == ExitCode.USAGE
+    assert "'1.3' is not a version of the form 1.2.3" in capsys.readouterr().err
+    assert content(folder) == before
+    assert run([*given, "--out", str(tmp_path / "a copy")]) == 0
+    measure, install = (shlex.split(line) for line in capsys.readouterr().out.splitlines()[-2:])
+    assert measure[1:5] == ["derm-pacs", "bundles", "evaluate", str(tmp_path / "a copy")]
+    assert install[1:] == ["derm-pacs", "bundles", "install", str(tmp_path / "a copy"), "--reason", "…"]
     scaled(measured(folder), 1.3)
-    assert run([*given[:4], str(other_weights(tmp_path / "other.pt"))]) == 0
+    assert run([*given[:4], str(other_weights(tmp_path / "other.pt"))]) == ExitCode.FAILED
+    assert "--version 1.3.0" in capsys.readouterr().err
+    assert run([*given[:4], str(tmp_path / "other.pt"), "--version", "1.3.0"]) == 0
     out = capsys.readouterr().out
     assert "figures in serving.json, docs/README.md and docs/report were those of the former weights and are taken out: not measured yet" in out
     assert "the temperature 1.3 was fitted to the former weights; it is 1 now" in out
