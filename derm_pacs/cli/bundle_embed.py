@@ -83,7 +83,7 @@ def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding"
         from derm_networks.served import open_bundle
         from derm_training.experiments.embedding import Shown, embed, pooled_features
         from derm_training.tables.manifest import read_rgb
-        from derm_training.tables.selection import select
+        from derm_training.tables.selection import select, synthetic
     served = open_bundle(bundle_folder(bundle))
     description = served.description
     labels = [one["id"] for one in description["outputs"][0].get("classes", ())]
@@ -91,7 +91,10 @@ def _of_table(bundle: str, data: Path, split: str, asked: _Asked) -> "Embedding"
     rows = chosen.rows[: asked.limit]
     left_out = chosen.left_out | {"beyond --limit": len(chosen.rows) - len(rows)}
     return embed(
-        [Shown(name=str(row.image), label=row.label, about=(("source", row.source), ("dataset", row.dataset), ("split", row.split))) for row in rows],
+        [
+            Shown(name=str(row.image), label=row.label, about=(("source", row.source), ("dataset", row.dataset), ("split", row.split)), drawn=synthetic(row))
+            for row in rows
+        ],
         (pooled_features(served, read_rgb(row.image)) for row in rows),
         title=f"{description['title']} {description['version']}: features of {data.name}, split {chosen.split}",
         coloured_by="label",

@@ -2,7 +2,7 @@
 
 van der Maaten and Hinton, J Mach Learn Res 2008;9:2579-2605, as Zhu et al., Front Med 2021;8:626369, show theirs. The features are
 the means of the network's last maps, before the classifier. What the plane distorts is measured beside it in the feature space:
-how often the nearest neighbour of a picture bears its label.
+how often the nearest neighbour of a picture bears its label, of photographs and of drawn pictures each by themselves.
 """
 
 import csv
@@ -23,7 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from derm_networks.served import Picture, ServedBundle
 from derm_training.reporting import page
+from derm_training.tables.selection import SYNTHETIC
 
+_MARK = SYNTHETIC.upper()
 Features = NDArray[np.float32]
 """(N, C): one row a picture."""
 
@@ -46,29 +48,51 @@ class Shown:
     label: str
     about: tuple[tuple[str, str], ...] = ()
     """Further columns of the table."""
+    drawn: bool = False
+    """Whether a program drew it, in whole or in part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """How many pictures of one kind bear each label, and how often the nearest of that kind has the same; None of one picture alone."""
+
+    drawn: bool
+    labels: dict[str, int]
+    same_label: float | None
+    by_chance: float | None
+
+    @property
+    def n(self) -> int:
+        """How many pictures are of the kind."""
+        return sum(self.labels.values())
+
+    def sentences(self, coloured_by: str) -> tuple[str, ...]:
+        """Say what was laid out of the kind, and what its features say."""
+        mark = f"{_MARK}: " if self.drawn else ""
+        labels = ", ".join(f"{label} {n}" for label, n in self.labels.items())
+        first = f"{mark}{self.n} pictures, coloured by {coloured_by}: {labels}."
+        if self.same_label is None:
+            return (first,)
+        return (
+            first,
+            f"{mark}In the feature space {self.same_label:.1%} of the pictures have a nearest neighbour of the same label; by chance {self.by_chance:.1%}.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Embedding:
-    """Pictures and their places (N, 2); `same_label` of nearest neighbours beside what chance alone would give."""
+    """Pictures and their places (N, 2); beside them what is true in the feature space, of photographs first, then of drawn pictures."""
 
     title: str
     coloured_by: str
     shown: tuple[Shown, ...]
     places: NDArray[np.float32]
-    same_label: float
-    by_chance: float
+    neighbours: tuple[Neighbours, ...]
     notes: tuple[str, ...]
 
     def sentences(self) -> tuple[str, ...]:
         """Say what was laid out and what the feature space says without the plane."""
-        counts = Counter(one.label for one in self.shown)
-        labels = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
-        return (
-            f"{len(self.shown)} pictures, coloured by {self.coloured_by}: {labels}.",
-            f"In the feature space {self.same_label:.1%} of the pictures have a nearest neighbour of the same label; by chance {self.by_chance:.1%}.",
-            *self.notes,
-        )
+        return (*(said for one in self.neighbours for said in one.sentences(self.coloured_by)), *self.notes)
 
 
 def pooled_features(bundle: ServedBundle, picture: Picture) -> Features:
@@ -101,44 +125,45 @@ def embed(
         raise ValueError(" ".join([f"{len(shown)} pictures are too few to lay out; {LEAST} are needed.", *notes]))
     order = sorted(range(len(shown)), key=lambda index: shown[index].name)
     ordered = tuple(shown[index] for index in order)
-    standard = _standardised(rows[order])
+    rows = rows[order]
+    if (np.ptp(rows, axis=0) > 0).sum() < 2:
+        raise ValueError("the network's features are the same for all pictures; there is nothing to lay out")
     layout = TSNE(
         perplexity=min(perplexity, (len(order) - 1) / 3), init="pca", learning_rate="auto", random_state=0,
         method="exact" if len(order) < 500 else "barnes_hut",
     )  # fmt: skip
     with threadpool_limits(1):  # sums in another order give another plane
-        places = np.asarray(layout.fit_transform(standard), dtype=np.float32)
-    labels = [one.label for one in ordered]
-    same, chance = _neighbours(standard, labels)
+        places = np.asarray(layout.fit_transform(_standardised(rows)), dtype=np.float32)
+    kinds = sorted({one.drawn for one in ordered})
     return Embedding(
-        title=title,
+        title=f"Photographs and {_MARK} pictures: {title}" if len(kinds) > 1 else f"{_MARK}: {title}" if kinds[0] else title,
         coloured_by=coloured_by,
         shown=ordered,
         places=places,
-        same_label=same,
-        by_chance=chance,
+        neighbours=tuple(_neighbours(ordered, rows, drawn=drawn) for drawn in kinds),
         notes=tuple(notes),
     )
 
 
 def _standardised(rows: Features) -> NDArray[np.float64]:
     values = rows.astype(np.float64)
-    spread = values.std(axis=0)
-    told = spread > 0
-    if told.sum() < 2:
-        raise ValueError("the network's features are the same for all pictures; there is nothing to lay out")
-    return np.asarray((values[:, told] - values[:, told].mean(axis=0)) / spread[told])
+    told = np.ptp(values, axis=0) > 0
+    return np.asarray((values - values.mean(axis=0)) / np.where(told, values.std(axis=0), 1.0))
 
 
-def _neighbours(values: NDArray[np.float64], labels: Sequence[str]) -> tuple[float, float]:
-    """Return how often the nearest neighbour has the same label, and how often a random other picture has."""
-    distances = pairwise_distances(values)
+def _neighbours(shown: Sequence[Shown], rows: Features, *, drawn: bool) -> Neighbours:
+    """Return how often the nearest picture of that kind has the same label, and how often a random other one has."""
+    mine = [index for index, one in enumerate(shown) if one.drawn == drawn]
+    names = np.asarray([shown[index].label for index in mine])
+    labels = dict(sorted(Counter(names.tolist()).items()))
+    total = len(mine)
+    if total < 2:
+        return Neighbours(drawn=drawn, labels=labels, same_label=None, by_chance=None)
+    distances = pairwise_distances(_standardised(rows[mine]))
     np.fill_diagonal(distances, np.inf)
-    nearest = distances.argmin(axis=1)
-    names = np.asarray(labels)
-    counts = np.array(list(Counter(labels).values()))
-    total = len(names)
-    return float((names == names[nearest]).mean()), float((counts * (counts - 1)).sum() / (total * (total - 1)))
+    same = float((names == names[distances.argmin(axis=1)]).mean())
+    chance = sum(count * (count - 1) for count in labels.values()) / (total * (total - 1))
+    return Neighbours(drawn=drawn, labels=labels, same_label=same, by_chance=chance)
 
 
 def write(found: Embedding, folder: Path) -> None:
@@ -165,25 +190,28 @@ def as_values(found: Embedding) -> dict[str, Any]:
         "use": page.RESEARCH_USE,
         "n": len(found.shown),
         "coloured_by": found.coloured_by,
-        "labels": dict(sorted(Counter(one.label for one in found.shown).items())),
-        "nearest_neighbour_same_label": found.same_label,
-        "by_chance": found.by_chance,
+        "kinds": [
+            {"synthetic": one.drawn, "n": one.n, "labels": one.labels, "nearest_neighbour_same_label": one.same_label, "by_chance": one.by_chance}
+            for one in found.neighbours
+        ],
         "notes": list(found.notes),
         "does_not_show": list(LIMITS),
     }
 
 
 def plot(found: Embedding, file: Path) -> None:
-    """Draw the plane as PNG, a colour and a mark for each label."""
+    """Draw the plane as PNG, a colour and a mark for each label; the points of drawn pictures are hollow."""
     canvas = Canvas(figsize=(8, 8.4), layout="constrained")
     FigureCanvasAgg(canvas)
     axes = canvas.subplots()
-    labels = np.asarray([one.label for one in found.shown])
-    for number, label in enumerate(sorted(set(labels.tolist()))):
-        mine = found.places[labels == label]
+    numbers = {label: number for number, label in enumerate(sorted({one.label for one in found.shown}))}
+    for drawn, label in sorted({(one.drawn, one.label) for one in found.shown}):
+        mine = found.places[[(one.drawn, one.label) == (drawn, label) for one in found.shown]]
+        colour = f"C{numbers[label] % 10}"
         axes.scatter(
-            mine[:, 0], mine[:, 1], s=14, alpha=0.75, color=f"C{number % 10}", marker="os^vDPX"[number // 10 % 7], label=f"{label} ({len(mine)})"
-        )
+            mine[:, 0], mine[:, 1], s=14, alpha=0.75, edgecolors=colour, facecolors="none" if drawn else colour,
+            marker="os^vDPX"[numbers[label] // 10 % 7], label=f"{f'{_MARK}: ' if drawn else ''}{label} ({len(mine)})",
+        )  # fmt: skip
     axes.set(xticks=[], yticks=[], title=found.title)
     axes.title.set_fontsize(10)
     axes.set_xlabel(f"t-SNE: axes, distances between clusters and their sizes have no meaning.\n{page.RESEARCH_USE}", fontsize=8)

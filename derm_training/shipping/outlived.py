@@ -1,5 +1,6 @@
 """What a bundle says of its weights alone, and cannot say of others: its limit of novelty, measured figures, fitted temperature."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 from derm_training.gate.novelty import features_file
 from derm_training.reporting.card import forget_figures
 from derm_training.reporting.report import remove_report
+
+_STOCK = ("evaluate.json", "inference.json")
+"""What stock MONAI runs, which has the temperature of serving.json too."""
+_TEMPERATURE = re.compile(r'("temperature"\s*:\s*)[-+.\deE]+')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,4 +41,7 @@ def take_out(folder: Path, description: dict[str, Any]) -> Outlived:
         if output.get("temperature", 1.0) != 1.0:
             temperatures.append(output["temperature"])
             output["temperature"] = 1.0
+    for file in (folder / "configs" / name for name in _STOCK):
+        if file.is_file():
+            file.write_text(_TEMPERATURE.sub(r"\g<1>1.0", file.read_text(encoding="utf-8")), encoding="utf-8")
     return Outlived(limit=limit is not None, figures=any(figures), temperatures=tuple(temperatures))

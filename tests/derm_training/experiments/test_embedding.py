@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ pytest.importorskip("sklearn", reason="needs the extra 'train'")
 from derm_networks.served import ServedBundle
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
-from derm_training.experiments.embedding import LIMITS, Embedding, Shown, embed, pooled_features, write
+from derm_training.experiments.embedding import LIMITS, Embedding, Shown, as_values, embed, plot, pooled_features, write
 from derm_training.reporting.page import RESEARCH_USE
 from tests.derm_training.measuring.documented import documented
 from tests.inference.conftest import describe, skin
@@ -80,14 +81,53 @@ def test_clouds_that_are_apart_in_the_features_are_apart_in_the_plane() -> None:
     centres = found.places[nevus].mean(axis=0), found.places[~nevus].mean(axis=0)
     width = max(np.linalg.norm(found.places[side] - centre, axis=1).max() for side, centre in ((nevus, centres[0]), (~nevus, centres[1])))
     assert np.linalg.norm(centres[0] - centres[1]) > width
-    assert found.same_label == 1.0
-    assert found.by_chance == pytest.approx(2 * 20 * 19 / (40 * 39))
+    (nearest,) = found.neighbours
+    assert (nearest.drawn, nearest.n, nearest.same_label) == (False, 40, 1.0)
+    assert nearest.by_chance == pytest.approx(2 * 20 * 19 / (40 * 39))
+
+
+def mixed(count: int = 40) -> tuple[list[Shown], NDArray[np.float32]]:
+    """Photographs of which the features know nothing, beside drawn pictures in two clouds."""
+    shown, features = clusters(count)
+    photographs = np.random.default_rng(1).permutation(features)
+    drawn = [Shown(name=f"drawn-{one.name}", label=one.label, drawn=True) for one in shown]
+    return [*shown, *drawn], np.concatenate([photographs, features])
+
+
+def test_photographs_and_drawn_pictures_have_each_their_own_neighbours() -> None:
+    shown, features = mixed()
+    both = laid(shown, features)
+    alone = [laid(shown[:40], features[:40]), laid(shown[40:], features[40:])]
+    assert both.neighbours == (*alone[0].neighbours, *alone[1].neighbours)
+    assert [(one.drawn, one.n) for one in both.neighbours] == [(False, 40), (True, 40)]
+    said = both.sentences()
+    assert said[0] == "40 pictures, coloured by label: melanoma 20, nevus 20."
+    assert said[2] == "SYNTHETIC: 40 pictures, coloured by label: melanoma 20, nevus 20."
+    assert said[3].startswith("SYNTHETIC: In the feature space ")
+    assert both.title == "Photographs and SYNTHETIC pictures: Two clouds"
+    assert alone[1].title == "SYNTHETIC: Two clouds"
+    assert [one["synthetic"] for one in as_values(both)["kinds"]] == [False, True]
+
+
+def test_the_legend_says_which_points_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    legends: list[str] = []
+    monkeypatch.setattr(Axes, "legend", lambda axes, **_: legends.extend(axes.get_legend_handles_labels()[1]))
+    plot(laid(*mixed()), tmp_path / "plane.png")
+    assert legends == ["melanoma (20)", "nevus (20)", "SYNTHETIC: melanoma (20)", "SYNTHETIC: nevus (20)"]
+
+
+def test_one_drawn_picture_among_photographs_has_no_neighbour(tmp_path: Path) -> None:
+    shown, features = mixed(6)
+    found = laid(shown[:7], features[:7])
+    assert [(one.drawn, one.n) for one in found.neighbours] == [(False, 6), (True, 1)]
+    assert found.sentences()[2:] == ("SYNTHETIC: 1 pictures, coloured by label: melanoma 1.",)
+    assert as_values(found)["kinds"][1]["nearest_neighbour_same_label"] is None
 
 
 def test_features_that_know_nothing_of_the_label_agree_by_chance() -> None:
     shown, features = clusters(200)
     found = laid(shown, np.random.default_rng(1).permutation(features))
-    assert found.same_label == pytest.approx(found.by_chance, abs=0.12)
+    assert found.neighbours[0].same_label == pytest.approx(found.neighbours[0].by_chance, abs=0.12)
 
 
 def test_few_pictures_and_features_that_are_all_alike_are_refused_in_words() -> None:
@@ -152,7 +192,8 @@ def test_a_table_is_laid_out_by_its_labels_and_the_left_out_are_counted(
     words = ["bundles", "embed", str(bundle), "--data", str(pictures(tmp_path)), "--out", str(tmp_path / "out")]
     assert run(words) == ExitCode.OK, capsys.readouterr().err
     said = capsys.readouterr().out
-    assert "7 pictures, coloured by label: melanoma 4, nevus 3." in said
+    assert said.startswith("SYNTHETIC: ")
+    assert "\nSYNTHETIC: 7 pictures, coloured by label: melanoma 4, nevus 3.\n" in said
     assert "Left out: 1 images of another diagnosis." in said
     assert said.rstrip().endswith(RESEARCH_USE)
     first = (tmp_path / "out/embedding.csv").read_bytes()

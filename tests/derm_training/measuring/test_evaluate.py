@@ -101,7 +101,7 @@ def test_a_broken_network_gets_no_figures(bundle: Path, table: str, broken: floa
 
 
 def test_a_table_of_path_and_label_is_enough_and_unknown_labels_are_counted(tables: Path) -> None:
-    said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "two.csv",), device="cpu")).report)
+    said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "two.csv",), device="cpu")))
     assert said.keys() >= KEYS
     assert (said["n"], said["split"], said["left_out"]) == (7, "all", {"of another diagnosis": 3})
     assert said["use"] == "Research use. Not for primary diagnosis."
@@ -110,15 +110,15 @@ def test_a_table_of_path_and_label_is_enough_and_unknown_labels_are_counted(tabl
 
 
 def test_real_and_drawn_images_share_no_figure(tables: Path) -> None:
-    report = evaluate(Question(bundle=CLASSIFIER, data=(tables / "drawn.csv",), device="cpu")).report
-    real, drawn = report["tasks"]
+    found = evaluate(Question(bundle=CLASSIFIER, data=(tables / "drawn.csv",), device="cpu"))
+    real, drawn = found.report["tasks"]
     assert (real["synthetic"], drawn["synthetic"]) == (False, True)
     assert real["n"] + drawn["n"] == 7
     assert set(real["per_dataset"]) == {"spots"}
     assert set(drawn["per_dataset"]) == {"synthetic spots"}
     assert drawn["statement"][0].startswith("SYNTHETIC")
-    assert answer(report)["per_source"].keys() == {"A", "B"}
-    assert answer(report)["per_source"]["A"].keys() >= KEYS
+    assert answer(found)["per_source"].keys() == {"A", "B"}
+    assert answer(found)["per_source"]["A"].keys() >= KEYS
 
 
 def test_colour_that_was_learned_elsewhere_is_no_simple_means_to_be_better_than(tables: Path) -> None:
@@ -152,7 +152,7 @@ def test_simple_means_are_measured_also_where_the_mask_has_another_size_than_the
 
 def test_one_class_alone_gives_no_area_and_no_crash(tables: Path) -> None:
     (tables / "one.csv").write_text("path,label\nimg/0.png,nevus\nimg/3.png,nevus\n", encoding="utf-8")
-    said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "one.csv",), device="cpu")).report)
+    said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "one.csv",), device="cpu")))
     assert (said["auc"], said["auc_ci"], said["sensitivity"]) == (None, [None, None], None)
     assert said["specificity"] is not None
     assert said["calibration"]["temperature"] is None
