@@ -39,6 +39,18 @@ def read_lines(file: Path) -> Lines:
     return Lines(file=file, columns=columns, records=tuple(records))
 
 
+def read_columns(file: Path) -> frozenset[str]:
+    """Return the names in the header line of a CSV, in small letters, and read no more of it: tables of pixels lie beside those of labels.
+
+    Raises ValueError naming a file whose header is no UTF-8.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            return frozenset(name.strip().lower() for name in next(csv.reader(stream), []))
+    except UnicodeDecodeError as wrong:
+        raise ValueError(f"{file} is no UTF-8 text; save it as CSV in UTF-8") from wrong
+
+
 def named_split(file: Path, line: int, name: str) -> str:
     """Return the split that a line names, in small letters, empty where it names none; raises ValueError for another word."""
     split = name.lower()

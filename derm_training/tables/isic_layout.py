@@ -7,7 +7,8 @@
 
 The lesion of an image stands in any CSV of the folder that has lesion_id beside its name (2018 `…LesionGroupings.csv`, 2019
 `…Metadata.csv`, 2020 `…GroundTruth_v2.csv`); where only patient_id is known, all images of the patient are one group. Images lie anywhere below the folder under their names, masks as `NAME_segmentation.png`. What a file or folder of images calls
-Training, Validation or Test gives the split where there is more than one of these.
+Training, Validation or Test gives the split where there is more than one of these. The tables lie in the folder, or in folders of their
+own one below, as the challenges' zip files are unpacked.
 """
 
 import re
@@ -15,7 +16,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from derm_training.tables.csv_lines import read_lines
+from derm_training.tables.csv_lines import read_columns, read_lines
 from derm_training.tables.rows import Row, Table, patient_group
 
 _LABELS = {
@@ -32,17 +33,20 @@ _SPLITS = {"training": "train", "validation": "val", "test": "test"}
 
 def is_isic(path: Path) -> bool:
     """Whether a folder, or a CSV in it, is of one of these layouts."""
-    return bool(_tables(path) or (path.is_dir() and any(path.rglob(f"*{_MASK}.png"))))
+    if _tables(path):
+        return True
+    return path.is_dir() and not (path / "labels.csv").is_file() and any(file.stem.lower().endswith(_MASK) for file in path.rglob("*.[pP][nN][gG]"))
 
 
 def read_isic(path: Path) -> Table:
     """Read such a folder; entries without an image or a known label are counted and left out."""
-    folder = path if path.is_dir() else path.parent
+    tables = _tables(path)
+    folder = _folder(path, tables)
     images, masks = _pictures(folder)
     lesions = _lesions(folder)
     left_out: Counter[str] = Counter()
     rows: dict[str, Row] = {}
-    for file in _tables(path):
+    for file in tables:
         for name, label in _entries(file):
             if name not in images:
                 left_out["whose image is not in the folder"] += 1
@@ -59,21 +63,48 @@ def read_isic(path: Path) -> Table:
             source="", group=lesions.get(name) or images[name].name, lesion_known=name in lesions,
         )
     if not rows:
-        raise ValueError(f"{path} is in ISIC's layout and no image of its table lies below {folder}; put the images there under their names")
+        raise ValueError(f"{path} is in ISIC's layout and no image of its table lies below {folder}; put the images there under their names, or name the folder that has table and images below it")
     several = len({row.split for row in rows.values()}) > 1
     found = tuple(row if several else replace(row, split="") for row in rows.values())
     return Table(path=path, rows=found, left_out=dict(left_out))
 
 
 def _tables(path: Path) -> list[Path]:
-    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
-    return [file for file in files if _is_table(file)]
+    """Return the tables of labels of a folder, else those one folder below; raises ValueError where these are not of one collection."""
+    if not path.is_dir():
+        return [path] if _is_table(path) else []
+    if here := [file for file in _files(path) if _is_table(file)]:
+        return here
+    if (path / "labels.csv").is_file():  # of a folder of DICOM
+        return []
+    below = [file for folder in _folders(path) for file in _files(folder) if _is_table(file)]
+    parts = Counter((_dataset(file), _split(file.name)) for file in below)
+    if len({dataset for dataset, _ in parts}) > 1 or any(count > 1 for count in parts.values()):
+        raise ValueError(
+            f"{path} has several tables of labels below it: {', '.join(str(file.relative_to(path)) for file in below)}; name one of them, or its folder"
+        )
+    return below
+
+
+def _folder(path: Path, tables: list[Path]) -> Path:
+    """Return the folder below which the images lie: that of the table, or the one above where a zip file gave the table one of its own."""
+    folder = path if path.is_dir() else path.parent
+    alone = any(table.parent == folder and table.stem == folder.name for table in tables)
+    return folder.parent if alone and not any(file.suffix.lower() in _IMAGE_ENDINGS for file in folder.rglob("*")) else folder
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
 
 
 def _is_table(file: Path) -> bool:
     if not _is_csv(file):
         return False
-    columns = {name.lower() for name in read_lines(file).columns}
+    columns = read_columns(file)
     return bool({"image_id", "dx"} <= columns or {"image", "mel"} <= columns or {"image_id", "melanoma"} <= columns or {"image_name", "target"} <= columns)
 
 
@@ -132,13 +163,13 @@ def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 
 
 def _lesions(folder: Path) -> dict[str, str]:
-    """Return the group of each image of which a table of the folder knows one: its lesion, else its patient.
+    """Return the group of each image of which a table of the folder, or of one below, knows one: its lesion, else its patient.
 
     Where several tables know an image, the one that knows most images speaks: their identifiers may not be the same.
     """
-    tables = [
-        [_lowered(raw) for _, raw in read_lines(file).records] for file in sorted(folder.iterdir()) if _is_csv(file)
-    ]
+    files = [file for place in (folder, *_folders(folder)) for file in _files(place) if _is_csv(file)]
+    known_by = [file for file in files if read_columns(file) & {"lesion_id", "patient_id"} and read_columns(file) & set(_NAMES)]
+    tables = [[_lowered(raw) for _, raw in read_lines(file).records] for file in known_by]
     lesions = [{_name(record): record["lesion_id"] for record in table if record.get("lesion_id")} for table in tables]
     patients = [{_name(record): patient_group(record["patient_id"]) for record in table if record.get("patient_id")} for table in tables]
     groups: dict[str, str] = {}

@@ -40,7 +40,10 @@ def read_table(path: Path) -> Table:
         return read_isic(path)
     if "sopinstanceuid" in columns:
         return read_dicom_table(path)
-    raise ValueError(f"{path} lacks the column path (of images, relative to the table's folder) or SOPInstanceUID (of DICOM in that folder); it has {', '.join(columns)}")
+    one = ", one column: save it with commas in place of semicolons" if len(columns) == 1 and ";" in next(iter(columns)) else ""
+    raise ValueError(
+        f"{path} lacks the column path (of images, relative to the table's folder) or SOPInstanceUID (of DICOM in that folder); it has {', '.join(columns)}{one}"
+    )
 
 
 def masked_rows(table: Path | Table, split: str) -> list[Row]:

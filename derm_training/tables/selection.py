@@ -1,7 +1,7 @@
 """Which images of a table are measured: a split of it, the labels that the bundle knows, real and synthetic apart."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ SYNTHETIC = "synthetic"
 
 Colour = Literal["RGB", "GREY"]
 SPLITS = ("val", "test", "train", "paper", "all")
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,8 @@ def select(
         (split == "paper" or wanted in {"all", row.split}) and _is_of(row, datasets) for row in unknown
     )
     if not rows:
-        raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}")
+        held = _held_words(read.rows, known, labels, datasets)
+        raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}; {held}")
     all_there(table, (row.image for row in rows))
     if not labels:
         check_masks(table, ((row.image, row.mask) for row in rows))
@@ -102,6 +104,22 @@ def _usable(rows: Sequence[Row], left_out: Counter[str]) -> list[Row]:
 def _wanted_words(labels: Sequence[str], datasets: Sequence[str]) -> str:
     words = f"labels {', '.join(labels)}" if labels else "rows with a mask"
     return f"{words}, datasets {', '.join(datasets)}" if datasets else words
+
+
+def _held_words(rows: Sequence[Row], known: Sequence[Row], labels: Sequence[str], datasets: Sequence[str]) -> str:
+    """Say what the table holds in the place of what was asked for; `known` are its rows of the labels asked for."""
+    masks = sum(row.mask is not None for row in rows)
+    words = "the table has " + (f"labels {_counts(row.label for row in rows)}" if labels else f"masks in {masks or 'none'} of {len(rows)} rows")
+    if known:
+        words += f"; of those asked for, splits {_counts(row.split for row in known)}"
+        words += f", datasets {_counts(row.dataset for row in known)}" if datasets else ""
+    return words
+
+
+def _counts(names: Iterable[str]) -> str:
+    counted = sorted(Counter(name or "none" for name in names).items(), key=lambda one: (-one[1], one[0]))
+    more = f" and {len(counted) - _MOST_NAMED} more" if len(counted) > _MOST_NAMED else ""
+    return ", ".join(f"{name} ({count})" for name, count in counted[:_MOST_NAMED]) + more
 
 
 def synthetic(row: Row) -> bool:

@@ -133,6 +133,31 @@ def test_nothing_to_measure_and_unknown_splits_are_refused_by_name(tmp_path: Pat
         select(file, split="lesion", labels=LABELS)
 
 
+@pytest.mark.parametrize("split", ["", "val", "paper"])
+def test_where_nothing_is_measured_the_labels_of_the_table_are_named(tmp_path: Path, split: str) -> None:
+    file = table(tmp_path, "path,label", ["a.png,NV", "b.png,MEL", "c.png,NV"])
+    with pytest.raises(ValueError, match=r"labels nevus, melanoma; the table has labels NV \(2\), MEL \(1\)$"):
+        select(file, split=split, labels=LABELS)
+    many = table(tmp_path, "path,label", [f"{number}.png,kind {number}" for number in range(10)])
+    with pytest.raises(ValueError, match=r"kind 7 \(1\) and 2 more$"):
+        select(many, split=split, labels=LABELS)
+
+
+def test_where_split_or_data_set_leave_nothing_those_of_the_table_are_named(tmp_path: Path) -> None:
+    lines = ["a.png,nevus,train,one", "b.png,nevus,,one", "c.png,melanoma,train,one", "d.png,bcc,val,two"]
+    file = table(tmp_path, "path,label,split,dataset", lines)
+    held = r"; the table has labels nevus \(2\), bcc \(1\), melanoma \(1\)"
+    with pytest.raises(ValueError, match=rf"split val, .*{held}; of those asked for, splits train \(2\), none \(1\)$"):
+        select(file, split="val", labels=LABELS)
+    with pytest.raises(ValueError, match=rf"{held}; of those asked for, splits train \(2\), none \(1\), datasets one \(3\)$"):
+        select(file, split="all", labels=LABELS, datasets=["two"])
+    with pytest.raises(ValueError, match=r"rows with a mask; the table has masks in none of 4 rows$"):
+        select(file, split="", labels=())
+    masked = table(tmp_path, "path,mask,split", ["a.png,m.png,train"])
+    with pytest.raises(ValueError, match=r"the table has masks in 1 of 1 rows; of those asked for, splits train \(1\)$"):
+        select(masked, split="val", labels=())
+
+
 def test_drawn_images_are_told_by_their_data_set(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label,dataset", ["a.png,nevus,synthetic mosaics", "b.png,nevus,HAM10000"])
     assert [synthetic(row) for row in select(file, split="", labels=LABELS).rows] == [True, False]

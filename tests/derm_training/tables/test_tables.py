@@ -31,7 +31,9 @@ def picture(file: Path, shade: int = 90) -> Path:
         ("path,label\n,nevus\n", r"t\.csv line 2: the column path is empty"),
         ("path,label\na.jpg,nevus\nb.jpg,nevus,extra\n", r"t\.csv line 3: more values than columns"),
         ("path,label,split\na.jpg,nevus,training\n", r"t\.csv line 2: split is 'training'; write train, val or test"),
-        ("image,class\n", r"t\.csv lacks the column path .* it has image, class"),
+        ("image,class\n", r"t\.csv lacks the column path .* it has image, class$"),
+        ("Path,Label\na.jpg,nevus\n", r"t\.csv lacks the columns label, path; it has Path, Label"),
+        ("path;label\na.jpg;nevus\n", r"t\.csv lacks the column path .* it has path;label, one column: save it with commas in place of semicolons"),
     ],
 )
 def test_a_wrong_table_is_refused_by_file_and_line_or_column(tmp_path: Path, text: str, said: str) -> None:
@@ -114,6 +116,61 @@ def test_the_challenge_of_2018_is_read_as_published_with_its_split_and_lesions(t
     assert {row.dataset for row in rows} == {"ISIC2018_Task3"}, "training and validation are of one collection"
 
 
+def unzipped(folder: Path, part: str, image: str, labels: str = "1.0,0.0") -> Path:
+    """Lay a part of the challenge of 2018 out as its own zip files do; returns its table."""
+    picture(folder / f"ISIC2018_Task3_{part}_Input" / f"{image}.jpg")
+    name = f"ISIC2018_Task3_{part}_GroundTruth"
+    return csv(folder / name, f"image,MEL,NV\n{image},{labels}\n", f"{name}.csv")
+
+
+def test_the_challenge_of_2018_is_read_as_its_own_zip_files_lie(tmp_path: Path) -> None:
+    table = unzipped(tmp_path, "Training", "ISIC_1")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._GroundTruth.csv").write_bytes(b"\x00\x05\xff")
+    csv(tmp_path / "groupings", "image,lesion_id\nISIC_1,HAM_9\n", "ISIC2018_Task3_Training_LesionGroupings.csv")
+    (row,) = read_table(tmp_path).rows
+    assert (row.image.stem, row.label, row.split, row.group, row.dataset) == ("ISIC_1", "melanoma", "", "HAM_9", "ISIC2018_Task3")
+    assert read_table(table).rows == (row,), "the inner table"
+    assert read_table(table.parent).rows == (row,), "the folder that has the table alone"
+    unzipped(tmp_path, "Validation", "ISIC_2", "0.0,1.0")
+    assert [(row.label, row.split) for row in read_table(tmp_path).rows] == [("melanoma", "train"), ("nevus", "val")]
+
+
+def test_tables_below_that_no_rule_brings_together_are_named(tmp_path: Path) -> None:
+    unzipped(tmp_path, "Training", "ISIC_1")
+    other = csv(tmp_path / "more", "lesion_id,image_id,dx\nHAM_1,ISIC_1,nv\n", "HAM10000_metadata.csv")
+    with pytest.raises(ValueError, match=r"several .*: .*Training_GroundTruth\.csv, more/HAM10000_metadata\.csv; name one of them"):
+        read_table(tmp_path)
+    other.unlink()
+    copy = csv(tmp_path / "copy", "image,MEL,NV\nISIC_1,0.0,1.0\n", "ISIC2018_Task3_Training_GroundTruth.csv")
+    with pytest.raises(ValueError, match="name one of them"):
+        read_table(tmp_path)
+    with pytest.raises(ValueError, match=r"no image of its table lies below .*copy; .* or name the folder that has table and images below it"):
+        read_table(copy)
+
+
+def test_a_table_beside_its_pictures_takes_none_from_other_folders(tmp_path: Path) -> None:
+    picture(tmp_path / "masked" / "ISIC_1.jpg")
+    own = picture(tmp_path / "own" / "ISIC_1.jpg")
+    table = csv(tmp_path / "own", "image,MEL,NV\nISIC_1,1.0,0.0\n", "own.csv")
+    assert [row.image for row in read_table(table).rows] == [own]
+
+
+def test_labels_of_dicom_go_before_tables_in_folders_below(tmp_path: Path) -> None:
+    uid = dicom(tmp_path / "1", np.zeros((4, 6, 3), dtype=np.uint8))
+    csv(tmp_path, f"SOPInstanceUID,label\n{uid},nevus\n", "labels.csv")
+    unzipped(tmp_path, "Training", "ISIC_1")
+    picture(tmp_path / "masks" / "1_Segmentation.png")
+    assert [row.image.name for row in read_table(tmp_path).rows] == ["1"]
+
+
+def test_of_a_folders_other_tables_the_header_alone_is_read(tmp_path: Path) -> None:
+    csv(tmp_path, "lesion_id,image_id,dx\nHAM_1,ISIC_1,nv\n", "HAM10000_metadata.csv")
+    picture(tmp_path / "ISIC_1.jpg")
+    csv(tmp_path, "pixel0000,pixel0001,label\n1,2,3,what makes a whole read fail\n", "hmnist_28_28_RGB.csv")
+    assert [row.group for row in read_table(tmp_path).rows] == ["HAM_1"]
+
+
 def test_the_challenge_of_2019_keeps_its_lesions_in_its_metadata(tmp_path: Path) -> None:
     csv(tmp_path, "image,MEL,NV\nISIC_1,1.0,0.0\nISIC_2,1.0,0.0\nISIC_3,0.0,1.0\n", "ISIC_2019_Training_GroundTruth.csv")
     csv(tmp_path, "image,age_approx,lesion_id,sex\nISIC_1,50,BCN_1,male\nISIC_2,50,BCN_1,male\nISIC_3,50,,male\n", "ISIC_2019_Training_Metadata.csv")
@@ -165,12 +222,13 @@ def test_the_challenge_of_2020_tells_melanoma_by_its_target(tmp_path: Path) -> N
     assert not any("IP_1" in row.group for row in rows)
 
 
-def test_images_with_masks_alone_are_enough_for_a_segmentation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ISIC_1_segmentation.png", "ISIC_1_Segmentation.png"])
+def test_images_with_masks_alone_are_enough_for_a_segmentation(tmp_path: Path, name: str) -> None:
     picture(tmp_path / "in" / "ISIC_1.jpg")
-    picture(tmp_path / "out" / "ISIC_1_segmentation.png")
+    picture(tmp_path / "out" / name)
     (row,) = read_table(tmp_path).rows
     assert row.label == ""
-    assert row.mask == tmp_path / "out" / "ISIC_1_segmentation.png"
+    assert row.mask == tmp_path / "out" / name
 
 
 def test_a_number_that_is_none_is_refused_by_its_line(tmp_path: Path) -> None:
