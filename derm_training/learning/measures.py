@@ -9,12 +9,14 @@ from ignite.metrics import Metric
 from torch import Tensor
 
 from derm_training.measuring.statistics import area_under_curve
+from derm_training.tables.selection import SYNTHETIC
 
 
 class AreaUnderCurve(Metric):
     """Area under the ROC curve of the first `classes` logits; for more than two classes the mean of one against the rest.
 
-    With `by_dataset` a mapping of the area of each dataset instead.
+    Of photographs alone where there are any: that a drawn picture is told from a photograph is no diagnosis. With `by_dataset` a
+    mapping of the area of each dataset instead.
     """
 
     def __init__(self, classes: int, *, by_dataset: bool = False) -> None:
@@ -38,9 +40,10 @@ class AreaUnderCurve(Metric):
     def compute(self) -> float | dict[str, float]:
         """Return the area, NaN where it is not defined."""
         logits, labels = torch.cat(self._logits), torch.cat(self._labels)
-        if not self.by_dataset:
-            return self._area(logits, labels)
         datasets = np.array(self._datasets)
+        if not self.by_dataset:
+            photographs = torch.tensor([not name.lower().startswith(SYNTHETIC) for name in self._datasets])
+            return self._area(logits[photographs], labels[photographs]) if photographs.any() else self._area(logits, labels)
         return {
             f"auc {name}": self._area(logits[torch.from_numpy(datasets == name)], labels[torch.from_numpy(datasets == name)])
             for name in sorted(set(self._datasets))
