@@ -35,7 +35,7 @@ def compare(
     with training_packages():
         from derm_training.experiments import comparison
         from derm_training.learning.train import TrainingError
-        from derm_training.reporting.page import RESEARCH_USE
+        from derm_training.measuring.statement import RESEARCH_USE
     chosen: dict[str, Any] = dict(map(setting, settings))
     chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}

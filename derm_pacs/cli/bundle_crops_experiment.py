@@ -40,7 +40,7 @@ def crops_experiment(
     """
     with training_packages():
         from derm_training.experiments import crops_experiment as experiment
-        from derm_training.reporting.page import RESEARCH_USE
+        from derm_training.measuring.statement import RESEARCH_USE
     output_folder(report, "--report")
     with refused(ValueError, remedy="look at the table and at the labels"):
         found = _made((segmenter, classifier), data, dataset, split, (positive, negative))

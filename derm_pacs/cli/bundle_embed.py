@@ -52,7 +52,7 @@ def embed(
     """
     with training_packages():
         from derm_training.experiments import embedding
-        from derm_training.reporting.page import RESEARCH_USE
+        from derm_training.measuring.statement import RESEARCH_USE
     output_folder(out, "--out", mode=0o700)
     asked = _Asked(limit=limit, perplexity=perplexity)
     with refused(ValueError, remedy="look at the table, or take more cases"):

@@ -34,7 +34,7 @@ def quality(bundle: Bundle, *, data: Data, count: Count = 500, seed: Seed = 0, a
     """
     with training_packages():
         from derm_training.gate.quality_measured import measure_gate
-        from derm_training.reporting.page import RESEARCH_USE
+        from derm_training.measuring.statement import RESEARCH_USE
         from derm_training.tables.manifest import read_table
     with refused(NotDescribed, OSError, ValueError, remedy="see docs/lead/training.md"):
         folder = bundle_folder(bundle)

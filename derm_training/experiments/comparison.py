@@ -21,6 +21,7 @@ from derm_training.learning.progress import tell
 from derm_training.learning.train import TrainingError, train
 from derm_training.measuring.class_figures import Judged, figures
 from derm_training.measuring.predictions import weights_of
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.measuring.statistics import Figure, Indices, Values, share, summary
 from derm_training.reporting import page
 from derm_training.tables.manifest import read_rgb, read_table
@@ -206,7 +207,7 @@ def lines(found: Comparison) -> list[tuple[str, ...]]:
 
 def as_values(found: Sequence[Comparison]) -> dict[str, Any]:
     """Return the comparisons as JSON has them."""
-    return {"use": page.RESEARCH_USE, "limits": list(LIMITS), "comparisons": [_values(one) for one in found]}
+    return {"use": RESEARCH_USE, "limits": list(LIMITS), "comparisons": [_values(one) for one in found]}
 
 
 def _values(found: Comparison) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from derm_networks.crops import Crop, find_crops
 from derm_networks.served import Picture, ServedBundle
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.measuring.statistics import (
     Figure,
     Indices,
@@ -224,7 +225,7 @@ def as_values(found: Experiment) -> dict[str, Any]:
 
     return {
         "title": found.title,
-        "use": page.RESEARCH_USE,
+        "use": RESEARCH_USE,
         "n": len(found.readings),
         "threshold": found.threshold,
         "positive": found.positive,
@@ -264,7 +265,7 @@ def _plot(found: Experiment, file: Path) -> None:
             axes.plot([place, place], [figures[name].low, figures[name].high], color=f"C{number}")
         axes.plot(places, [figures[name].value for name in FIGURES], "o", color=f"C{number}", label=WAYS[way])
     n = found.paired["whole"]["accuracy"].n
-    axes.set(xticks=range(len(FIGURES)), xticklabels=list(FIGURES), ylim=(0, 1.02), title=f"{found.title}\nn {n}, intervals 95 %. {page.RESEARCH_USE}")
+    axes.set(xticks=range(len(FIGURES)), xticklabels=list(FIGURES), ylim=(0, 1.02), title=f"{found.title}\nn {n}, intervals 95 %. {RESEARCH_USE}")
     axes.title.set_fontsize(10)
     axes.legend(fontsize=8)
     canvas.savefig(file, dpi=120, metadata={"Software": None})

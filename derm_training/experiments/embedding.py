@@ -22,6 +22,7 @@ from sklearn.metrics import pairwise_distances
 from threadpoolctl import threadpool_limits
 
 from derm_networks.served import Picture, ServedBundle
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.reporting import page
 from derm_training.tables.selection import SYNTHETIC
 
@@ -187,7 +188,7 @@ def as_values(found: Embedding) -> dict[str, Any]:
     """Return the figures as JSON has them; the places are in the table."""
     return {
         "title": found.title,
-        "use": page.RESEARCH_USE,
+        "use": RESEARCH_USE,
         "n": len(found.shown),
         "coloured_by": found.coloured_by,
         "kinds": [
@@ -214,6 +215,6 @@ def plot(found: Embedding, file: Path) -> None:
         )  # fmt: skip
     axes.set(xticks=[], yticks=[], title=found.title)
     axes.title.set_fontsize(10)
-    axes.set_xlabel(f"t-SNE: axes, distances between clusters and their sizes have no meaning.\n{page.RESEARCH_USE}", fontsize=8)
+    axes.set_xlabel(f"t-SNE: axes, distances between clusters and their sizes have no meaning.\n{RESEARCH_USE}", fontsize=8)
     axes.legend(fontsize=8)
     canvas.savefig(file, dpi=120, metadata={"Software": None})

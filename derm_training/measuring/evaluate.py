@@ -17,12 +17,11 @@ from derm_networks.bundle_files import file_inside
 from derm_training.measuring import task_figures
 from derm_training.measuring.class_figures import Judged
 from derm_training.measuring.predictions import Classified, Device, Drawn, predict
-from derm_training.measuring.statement import statement
+from derm_training.measuring.statement import RESEARCH_USE, statement
 from derm_training.measuring.statistics import roc
 from derm_training.tables.rows import Row
 from derm_training.tables.selection import synthetic
 
-RESEARCH_USE = "Research use. Not for primary diagnosis."
 TARGET = 0.95
 """The sensitivity of the second operating point where none is asked for."""
 

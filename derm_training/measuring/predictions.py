@@ -137,6 +137,7 @@ def predict(
         "data": str(table),
         "split": split,
         "datasets": list(datasets),
+        "mixed": True,  # whoever asks for predictions keeps the kinds apart
         "device": f"$torch.device('{chosen}')",
     }
     if weights is not None:

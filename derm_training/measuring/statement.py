@@ -4,6 +4,8 @@ from typing import Any
 
 Plain = dict[str, Any]
 
+RESEARCH_USE = "For research use; not for primary diagnosis."
+
 
 def statement(task: Plain) -> list[str]:
     """Return a few sentences; `task` as in the report, without its statement."""
@@ -25,16 +27,24 @@ def _drawn_by_program(task: Plain) -> list[str]:
     return ["SYNTHETIC: a program drew these images. The figures show that the system works as a whole; they say nothing about patients."]
 
 
+def images_counted(task: Plain) -> str:
+    """Return how many images of how many lesions were measured, and how many of them name no lesion and stand for one each."""
+    images = f"{task['n']} image{'s' if task['n'] > 1 else ''}"
+    if task["lesion_unnamed"] == task["n"]:
+        return f"{images} that name no lesion"
+    lesions = f"{images} of {task['lesions']} lesion{'s' if task['lesions'] > 1 else ''}"
+    return f"{lesions} ({task['lesion_unnamed']} name none and count as one each)" if task["lesion_unnamed"] else lesions
+
+
 def _size(task: Plain) -> str:
     key, words = _main(task)
-    lesions = "1 lesion" if task["lesions"] == 1 else f"{task['lesions']} lesions"
-    count = f"{task['n']} images of {lesions}" if task["lesions"] < task["n"] else f"{task['n']} image{'s' if task['n'] > 1 else ''}"
+    count = images_counted(task)
     overall = task["overall"]
     if overall[key] is None:
         return f"{count} of one class only: no {words} can be given, and a share of right calls alone says little."
     low, high = overall[f"{key}_ci"]
     if low is None:
-        return f"{count}: no interval can be given for the {words}, since nothing shows by how much one lesion differs from another."
+        return f"{count}: no interval can be given for the {words}, since too little shows by how much one lesion differs from another."
     spread = f"With {count} the {words} is known to lie between {low:.2f} and {high:.2f} (95 %)"
     if high - low > 0.15:
         return f"{spread}: too wide to rank this network against another."
@@ -80,7 +90,10 @@ def _calibrated(task: Plain) -> list[str]:
     if found["ece_scaled"] is None:
         return []
     if found["ece"] <= found["ece_by_chance_most"]:
-        return [f"The calibration error, {found['ece']:.3f}, is what right probabilities would show on so many images: nothing here speaks against them, in this mixture of classes."]
+        return [(
+            f"The calibration error, {found['ece']:.3f}, is no more than right probabilities would show by chance on so many images (at most "
+            f"{found['ece_by_chance_most']:.3f}); an error of that size would not be noticed here, and with another mixture of classes it differs."
+        )]  # fmt: skip
     return [
         f"The calibration error, {found['ece']:.3f}, is more than right probabilities would show (at most {found['ece_by_chance_most']:.3f}): read them as a score for ranking, not as a chance of disease."
     ]

@@ -16,6 +16,8 @@ Indices = NDArray[np.intp]
 Statistic = Callable[[Indices], float]
 
 DRAWS = 2000
+LEAST_LESIONS = 5
+"""Fewer give no interval by resampling: so few values say too little of others for their draws to spread as far as the truth may lie."""
 _NO_WIDTH = 1e-9  # draws of a mean that are equal may differ in their last digits
 _QUANTILE = 1.959963984540054  # of the normal distribution at 0.975
 
@@ -141,10 +143,10 @@ def group_members(groups: Sequence[str]) -> list[Indices]:
 def resamples(groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> list[Indices]:
     """Return `draws` samples of the images, each of as many groups as there are, drawn with replacement and whole.
 
-    None of one group alone: drawn again and again it gives an interval of no width, which says nothing of other lesions.
+    None of fewer than `LEAST_LESIONS` groups.
     """
     members = group_members(groups)
-    if len(members) < 2:
+    if len(members) < LEAST_LESIONS:
         return []
     random = np.random.default_rng(seed)
     return [
@@ -155,8 +157,8 @@ def resamples(groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> li
 def bootstrap(groups: Sequence[str], statistic: Statistic, *, draws: int = DRAWS, seed: int = 0) -> Figure:
     """Return `statistic` of all images and its 95 % interval over resampled groups.
 
-    `statistic` takes the indices of the images; draws in which it is NaN (a class absent) are left out. Of one group alone
-    the interval is NaN.
+    `statistic` takes the indices of the images; draws in which it is NaN (a class absent) are left out. Of fewer than
+    `LEAST_LESIONS` groups the interval is NaN.
     """
     if not len(groups):
         return Figure(value=float("nan"), low=float("nan"), high=float("nan"), n=0)

@@ -79,7 +79,7 @@ def classified(
     values: Plain = {
         "kind": "classification",
         "n": len(rows),
-        "lesions": len(set(groups)),
+        **_lesions(rows),
         "classes": list(classes),
         "counts": {name: counts[name] for name in classes},
         "positive": positive,
@@ -95,6 +95,11 @@ def classified(
         each = class_figures.each_class(judged, classes)
         values["per_class"] = {name: {"n": counts[name]} | plain(figures) for name, figures in each.items()}
     return values, judged
+
+
+def _lesions(rows: Sequence[Row]) -> Plain:
+    """Return how many lesions the rows show, and how many rows name none and are taken for one each."""
+    return {"lesions": len({row.group for row in rows}), "lesion_unnamed": sum(not row.lesion_known for row in rows)}
 
 
 def part_of(judged: Judged, logits: Values, chosen: Indices) -> Plain:
@@ -162,7 +167,7 @@ def drawn(rows: Sequence[Row], found: dict[str, Values]) -> Plain:
     return {
         "kind": "segmentation",
         "n": len(rows),
-        "lesions": len(set(groups)),
+        **_lesions(rows),
         "overall": _means(columns, groups, every, DRAWS),
         "per_source": {name: _means(columns, groups, i, _PART_DRAWS) for name, i in by(rows, lambda row: row.source).items()},
         "per_dataset": {name: _means(columns, groups, i, _PART_DRAWS) for name, i in by(rows, lambda row: row.dataset).items()},

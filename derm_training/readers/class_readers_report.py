@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.readers.class_readers import ClassComparison, ClassPoint, ClassStudy
 from derm_training.readers.dichotomous import Spread
 from derm_training.readers.readers_report import finite, named, spread_values
@@ -37,7 +38,7 @@ def as_values(study: ClassStudy, found: ClassComparison) -> dict[str, Any]:
     """Return the comparison as JSON has it."""
     values: dict[str, Any] = {
         "title": title(study),
-        "use": page.RESEARCH_USE,
+        "use": RESEARCH_USE,
         "simulated_readers": is_simulated(study),
         "n": len(study.truth),
         "classes": list(study.classes),
@@ -123,7 +124,7 @@ def plot(study: ClassStudy, found: ClassComparison, file: Path) -> None:
         axes.set(xlabel=word, xlim=(-0.02, 1.02), yticks=range(len(found.classes)), yticklabels=[one.name for one in found.classes])
     axes.invert_yaxis()
     axes.legend(fontsize=8)
-    canvas.suptitle(f"{title(study)}\nn {len(study.truth)}, intervals 95 %. {page.RESEARCH_USE}", fontsize=10)
+    canvas.suptitle(f"{title(study)}\nn {len(study.truth)}, intervals 95 %. {RESEARCH_USE}", fontsize=10)
     canvas.savefig(file, dpi=120, metadata={"Software": None})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.measuring.statistics import Figure
 from derm_training.readers.dichotomous import Comparison, Group, Matched, Point, Spread, once, rates, tenths
 from derm_training.readers.reader_tables import UNREAD, Study
@@ -45,7 +46,7 @@ def as_values(study: Study, comparisons: Sequence[Comparison]) -> dict[str, Any]
     first = comparisons[0]
     values: dict[str, Any] = {
         "title": title(study),
-        "use": page.RESEARCH_USE,
+        "use": RESEARCH_USE,
         "simulated_readers": is_simulated(study),
         "n": len(study.truth),
         "positives": int(study.truth.sum()),
@@ -233,7 +234,7 @@ def plot(study: Study, comparisons: Sequence[Comparison], file: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
     axes.set(
         xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal",
-        title=f"{marked(study)}\nn {len(study.truth)}, {int(study.truth.sum())} positive. {page.RESEARCH_USE}",
+        title=f"{marked(study)}\nn {len(study.truth)}, {int(study.truth.sum())} positive. {RESEARCH_USE}",
     )  # fmt: skip
     axes.title.set_fontsize(10)
     axes.legend(loc="lower right", fontsize=8)

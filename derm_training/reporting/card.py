@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from derm_training.measuring.statement import images_counted
 from derm_training.reporting.calibration_words import as_shipped, scaled
 from derm_training.reporting.report import MAIN, NAMES, figure, picture_name
 
@@ -98,7 +99,7 @@ def _task(task: Plain, number: int) -> str:
     left = "".join(f", {count} {reason} left out" for reason, count in task["left_out"].items())
     title = task["title"] or task["table"]
     lines = [
-        f"**{'SYNTHETIC: ' if task['synthetic'] else ''}{title}, split {task['split']}** ({task['n']} images of {task['lesions']} lesions{left})",
+        f"**{'SYNTHETIC: ' if task['synthetic'] else ''}{title}, split {task['split']}** ({images_counted(task)}{left})",
         "",
         f"| images | n | {' | '.join(NAMES[name] for name in columns)} |",
         "|---|---|" + "---|" * len(columns),

@@ -3,9 +3,8 @@
 import html
 from collections.abc import Sequence
 
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.reporting.report_style import STYLE
-
-RESEARCH_USE = "For research use; not for primary diagnosis."
 
 
 def page(title: str, parts: Sequence[str]) -> str:

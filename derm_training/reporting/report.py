@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from derm_training.measuring.evaluate import Evaluation
-from derm_training.measuring.statistics import with_interval
+from derm_training.measuring.statement import images_counted
+from derm_training.measuring.statistics import LEAST_LESIONS, with_interval
 from derm_training.reporting.calibration_words import as_shipped, fitted, scaled
 from derm_training.reporting.page import document
 from derm_training.reporting.plots import Plot, PlotName, plots
@@ -39,8 +40,8 @@ _BASELINES = {"auc": (("baseline_auc", ""),), "jaccard": (("baseline_otsu_jaccar
 _EXPLAINED = {
     "classification": (
         "Every image went through the bundle's own configs/evaluate.json in MONAI's machinery, which a test holds to the numbers of the service. "
-        "AUC is the area under the ROC curve, ties counting half; its interval and all others are 95 %, by 2000 draws (1000 for parts) of whole lesions; "
-        "a share's interval is never narrower than Wilson's for so many lesions. With more than two classes AUC, sensitivity and specificity are means of "
+        "AUC is the area under the ROC curve, ties counting half; its interval and all others are 95 %, by 2000 draws (1000 for parts) of whole lesions, and of fewer than "
+        f"{LEAST_LESIONS} lesions there is none; a share's interval is never narrower than Wilson's for so many lesions. With more than two classes AUC, sensitivity and specificity are means of "
         "each class against the rest, and an interval goes by the rarest classes. The call is the service's: the class of the operating point at or above its threshold, else the most probable of the others; "
         "without an operating point the most probable class. Where a figure is made from other images than its row, their number n stands with it. ECE is the expected calibration error in ten equal bins. "
         "&ldquo;After temperature scaling&rdquo; is fitted on one half of the lesions and measured on the other, both ways round, mean of ten halvings; a shipped temperature other than 1 was fitted on all images of the validation split, where the error as shipped therefore flatters. "
@@ -48,7 +49,8 @@ _EXPLAINED = {
     ),
     "segmentation": (
         "Every image went through the bundle's own configs/evaluate.json in MONAI's machinery; masks are compared at the image's own size. "
-        "The Jaccard index is intersection over union, of each image, then the mean; intervals are 95 %, by 2000 draws (1000 for parts) of whole lesions. "
+        "The Jaccard index is intersection over union, of each image, then the mean; intervals are 95 %, by 2000 draws (1000 for parts) of whole lesions, and of fewer than "
+        f"{LEAST_LESIONS} lesions there is none. "
         "Otsu: the largest region darker than Otsu's threshold. Ellipse: in the middle, half axes 0.3 of width and height."
     ),
 }
@@ -81,12 +83,13 @@ def picture_name(task: int, name: str) -> str:
 
 
 def figure(part: Plain, name: str) -> str:
-    """Return a figure with its interval, in words where it is not defined, with the reason where one lesion gives no interval.
+    """Return a figure with its interval, in words where it is not defined, with the reason where few lesions give no interval.
 
     The number of images that it is made from stands with it where that is not the part's: a sensitivity is of the positives alone.
     """
     value, low, high = (math.nan if one is None else one for one in (part.get(name), *part.get(f"{name}_ci", (None, None))))
-    said = with_interval(value, low, high, "one lesion: no interval" if part.get("lesions") == 1 else "no interval")
+    few = f"fewer than {LEAST_LESIONS} lesions: no interval"
+    said = with_interval(value, low, high, few if part.get("lesions", LEAST_LESIONS) < LEAST_LESIONS else "no interval")
     return f"{said[:-1]}{_counted(part, name)})" if said.endswith(")") else said
 
 
@@ -126,12 +129,11 @@ def page(report: Plain, drawn: Sequence[Sequence[Plot]]) -> str:
 def _task(task: Plain, pictures: Sequence[Plot], paper: Plain | None, number: int) -> str:
     title = task["title"] or ("Images drawn by a program" if task["synthetic"] else "Figures")
     mark = '<span class="synthetic">SYNTHETIC</span> ' if task["synthetic"] else ""
-    lesions = f" of {task['lesions']} lesions" if task["lesions"] < task["n"] else ""
     counts = ", ".join(f"{count} {html.escape(name.replace('_', ' '))}" for name, count in task.get("counts", {}).items() if count)
     left = "".join(f"; left out: {count} {html.escape(reason)}" for reason, count in task["left_out"].items())
     parts = [
         f'<section class="{"drawn" if task["synthetic"] else "real"}"><h2>{mark}{html.escape(title)}</h2>',
-        f'<p class="of">{task["n"]} images{lesions} from <code>{html.escape(task["table"])}</code>, split {task["split"]}{": " + counts if counts else ""}{left}.</p>',
+        f'<p class="of">{images_counted(task)} from <code>{html.escape(task["table"])}</code>, split {task["split"]}{": " + counts if counts else ""}{left}.</p>',
         '<div class="says"><h3>What this supports, and what not</h3><ul>' + "".join(f"<li>{html.escape(one)}</li>" for one in task["statement"]) + "</ul></div>",
         _tiles(task),
         _main_table(task, paper),

@@ -35,14 +35,21 @@ class Selection:
 
 
 def select(
-    table: Path, *, split: str, labels: Sequence[str], datasets: Sequence[str] = (), seed: int = 0, colour: Colour = "RGB"
+    table: Path,
+    *,
+    split: str,
+    labels: Sequence[str],
+    datasets: Sequence[str] = (),
+    seed: int = 0,
+    colour: Colour = "RGB",
+    mixed: bool = False,
 ) -> Selection:
     """Choose from `table`: rows of `labels`, or with no labels every row with a mask.
 
     `split` is that of the rows; `all` takes every row, `paper` repeats a paper's own split by image, and the empty text takes what
     the table keeps aside: val, else test, else everything. `datasets` leaves only these. With `colour` GREY pictures in colour are
-    counted and left out, which the service refuses for a bundle that reads grey. Raises ValueError where nothing is left, or for
-    another split.
+    counted and left out, which the service refuses for a bundle that reads grey. Raises ValueError where nothing is left, for
+    another split, and where photographs and drawn pictures would be measured as one, unless `mixed` says that they are kept apart later.
     """
     if split and split not in SPLITS:
         raise ValueError(f"there is no split {split!r}; it can be {', '.join(SPLITS)}")
@@ -63,6 +70,8 @@ def select(
     if not rows:
         held = _held_words(read.rows, known, labels, datasets)
         raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}; {held}")
+    if not mixed:
+        _refuse_two_kinds(table, rows)
     all_there(table, (row.image for row in rows))
     if not labels:
         check_masks(table, ((row.image, row.mask) for row in rows))
@@ -79,6 +88,18 @@ def select(
             raise ValueError(f"{table} has no image to measure: all {len(rows)} are {COLOURED}; convert them to grey, or take another bundle")
         rows, train = grey, [row for row in train if is_grey(row.image)]
     return Selection(rows=tuple(rows), train=tuple(train), split=chosen, left_out=dict(+left_out), leak=leak)
+
+
+def _refuse_two_kinds(table: Path, rows: Sequence[Row]) -> None:
+    """Raise ValueError where some rows are photographs and some drawn: a figure of both would measure the telling of the two."""
+    if len({synthetic(row) for row in rows}) == 1:
+        return
+    drawn = sum(synthetic(row) for row in rows)
+    real = sorted({row.dataset for row in rows if not synthetic(row)})
+    raise ValueError(
+        f"{table} has {len(rows) - drawn} photographs and {drawn} pictures drawn by a program, which share no figure: measure them apart, "
+        f"here with --datasets \"{real}\", or by `derm-pacs bundles evaluate`, which keeps them apart"
+    )
 
 
 def _divided(rows: Sequence[Row], labels: Sequence[str]) -> tuple[list[Row], list[Row]]:

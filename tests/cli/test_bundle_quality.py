@@ -10,7 +10,7 @@ from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
 from derm_training.gate import quality_measured
 from derm_training.gate.quality_measured import GateMeasured
-from derm_training.reporting.page import RESEARCH_USE
+from derm_training.measuring.statement import RESEARCH_USE
 
 
 def test_the_table_ends_in_what_it_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -353,6 +353,22 @@ def test_stock_evaluation_runs(name: str, images: Callable[[str], Path], tmp_pat
 
 
 @each_bundle
+def test_stock_evaluation_gives_no_figure_of_photographs_and_drawn_pictures_together(
+    name: str, images: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = images(name).with_name("mixed.csv")
+    table.write_text(images(name).read_text().replace(",val,drawn,noise,", ",val,drawn,synthetic noise,"))
+    monkeypatch.chdir(FOLDER / name)
+    parser = ConfigParser(config(name, "evaluate") | {"data": str(table), "split": "all"})
+    with pytest.raises(RuntimeError) as refused:
+        parser.get_parsed_content("dataset")
+    at: BaseException | None = refused.value
+    while at is not None and not isinstance(at, ValueError):
+        at = at.__cause__
+    assert "which share no figure: measure them apart" in str(at)
+
+
+@each_bundle
 def test_the_card_holds_the_figures_of_the_description_and_says_what_it_must_not_be_used_for(name: str) -> None:
     card = (FOLDER / name / "docs" / "README.md").read_text(encoding="utf-8")
     for figure in description(name).validation:

@@ -66,7 +66,7 @@ def test_every_class_with_an_operating_point_is_measured_at_it(name: str) -> Non
 def test_the_page_warns_and_the_report_stays_small(name: str) -> None:
     folder = FOLDER / name / "docs" / "report"
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.count("Research use. Not for primary diagnosis.") >= 2
+    assert page.count("For research use; not for primary diagnosis.") >= 2
     assert hashlib.sha256((FOLDER / name / "models" / "model.safetensors").read_bytes()).hexdigest()[:16] in page
     assert sum(file.stat().st_size for file in folder.iterdir()) < 400_000
     drawn = [task for task in read(name, "docs/report/report.json")["tasks"] if task["synthetic"]]

@@ -16,7 +16,7 @@ from derm_pacs.cli.main import run
 from derm_training.experiments import comparison
 from derm_training.experiments.comparison import COMMON, OWN, as_values, compare, write
 from derm_training.learning.train import TrainingError
-from derm_training.reporting.page import RESEARCH_USE
+from derm_training.measuring.statement import RESEARCH_USE
 from tests.conftest import REPOSITORY
 from tests.derm_training.measuring.documented import documented
 

@@ -26,7 +26,7 @@ from derm_training.experiments.crops_experiment import (
     sentences,
     write,
 )
-from derm_training.reporting.page import RESEARCH_USE
+from derm_training.measuring.statement import RESEARCH_USE
 from derm_training.tables.rows import Row
 from tests.derm_training.experiments.test_embedding import CLASSIFIER
 from tests.derm_training.measuring.documented import documented

@@ -18,7 +18,7 @@ from derm_networks.served import ServedBundle
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
 from derm_training.experiments.embedding import LIMITS, Embedding, Shown, as_values, embed, plot, pooled_features, write
-from derm_training.reporting.page import RESEARCH_USE
+from derm_training.measuring.statement import RESEARCH_USE
 from tests.derm_training.measuring.documented import documented
 from tests.inference.conftest import describe, skin
 

@@ -47,4 +47,4 @@ def test_the_documented_commands_run_in_their_order(place: Path, capsys: pytest.
         assert run(words) == ExitCode.OK, (words, capsys.readouterr().err)
     assert (place / "report" / "report.html").is_file()
     written = (place / "monai_bundles" / BUNDLE / "docs" / "report" / "report.html").read_text(encoding="utf-8")
-    assert "Not for primary diagnosis" in written
+    assert "not for primary diagnosis" in written

@@ -104,7 +104,7 @@ def test_a_table_of_path_and_label_is_enough_and_unknown_labels_are_counted(tabl
     said = answer(evaluate(Question(bundle=CLASSIFIER, data=(tables / "two.csv",), device="cpu")))
     assert said.keys() >= KEYS
     assert (said["n"], said["split"], said["left_out"]) == (7, "all", {"of another diagnosis": 3})
-    assert said["use"] == "Research use. Not for primary diagnosis."
+    assert said["use"] == "For research use; not for primary diagnosis."
     assert (said["per_source"], said["per_dataset"], said["further"]) == ({}, {}, [])
     assert said["auc_ci"][0] <= said["auc"] <= said["auc_ci"][1]
 
@@ -189,22 +189,23 @@ def test_the_temperature_of_windows_is_told_and_not_used_twice() -> None:
     assert (values["positive"], values["operating_points"][0]["threshold"]) == (point["positive"], point["threshold"])
 
 
-def test_one_lesion_alone_gives_figures_without_an_interval_and_says_why(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("lesions", "counted"), [(1, "4 images of 1 lesion"), (4, "4 images of 4 lesions")])
+def test_fewer_than_five_lesions_give_figures_without_an_interval_and_say_why(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lesions: int, counted: str
 ) -> None:
-    lines = ["path,label,mask,lesion_id,source", *(f"img/{n}.png,nevus,mask/{n}.png,L1,A" for n in range(3))]
+    lines = ["path,label,mask,lesion_id,source", *(f"img/{n}.png,nevus,mask/{n}.png,L{n % lesions},A" for n in range(4))]
     (tables / "lone.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.chdir(tables)
     report = ["--report", str(tables / "lone")]
     assert main.run(["bundles", "evaluate", str(SEGMENTER), "--data", "lone.csv", "--device", "cpu", *report]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "one lesion: no interval" in said
-    assert "3 images of 1 lesion: no interval can be given for the mean Jaccard index" in said
+    assert "fewer than 5 lesions: no interval" in said
+    assert f"{counted}: no interval can be given for the mean Jaccard index" in said
     task = json.loads((tables / "lone" / "report.json").read_text(encoding="utf-8"))["tasks"][0]
     assert task["overall"]["jaccard"] is not None
     assert task["overall"]["jaccard_ci"] == task["per_source"]["A"]["jaccard_ci"] == [None, None]
     assert task["overall"]["found_ci"][0] is not None, "a share has Wilson's"
-    assert "one lesion: no interval" in (tables / "lone" / "report.html").read_text(encoding="utf-8")
+    assert "fewer than 5 lesions: no interval" in (tables / "lone" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_command_prints_one_object_and_nothing_else(

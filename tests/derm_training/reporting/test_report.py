@@ -63,7 +63,7 @@ def mask_task() -> dict[str, Any]:
 
 
 def written(folder: Path, *tasks: tuple[dict[str, Any], Any]) -> str:
-    report = {"schema": 1, "research_use": "Research use. Not for primary diagnosis.", "bundle": BUNDLE, "paper": PAPER, "tasks": [one for one, _ in tasks]}
+    report = {"schema": 1, "research_use": "For research use; not for primary diagnosis.", "bundle": BUNDLE, "paper": PAPER, "tasks": [one for one, _ in tasks]}
     write_report(Evaluation(report=report, judged=tuple(judged for _, judged in tasks)), folder / "report")
     assert json.loads((folder / "report" / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
     return (folder / "report" / "report.html").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def written(folder: Path, *tasks: tuple[dict[str, Any], Any]) -> str:
 
 def test_a_classifiers_report_has_all_its_parts_and_stands_alone(tmp_path: Path) -> None:
     page = written(tmp_path, classifier_task(("nevus", "melanoma")))
-    assert page.count("Research use. Not for primary diagnosis.") >= 2
+    assert page.count("For research use; not for primary diagnosis.") >= 2
     for words in ("Operating points", "sensitivity 100 %", "Calibration", "By source", "By data set", "the paper&rsquo;s own, on its own data", "What this supports, and what not"):
         assert words in page
     assert "Spots &amp; &lt;dots&gt;" in page
@@ -154,7 +154,7 @@ def test_the_operating_point_of_several_classes_stands_in_the_report(tmp_path: P
 def task_with(**changes: Any) -> dict[str, Any]:
     part = {"auc": 0.8, "auc_ci": [0.76, 0.84], "auc_over_baseline": 0.1, "auc_over_baseline_ci": [0.02, 0.2]}
     base = HEAD | {
-        "kind": "classification", "n": 200, "lesions": 200, "positive": "melanoma", "counts": {"melanoma": 100, "nevus": 100},
+        "kind": "classification", "n": 200, "lesions": 200, "lesion_unnamed": 0, "positive": "melanoma", "counts": {"melanoma": 100, "nevus": 100},
         "overall": part, "per_source": {}, "operating_points": [],
         "calibration": {"ece": 0.05, "ece_by_chance": 0.04, "ece_by_chance_most": 0.07, "ece_scaled": 0.05},
     }  # fmt: skip
@@ -165,6 +165,19 @@ def test_a_wide_interval_is_called_too_wide() -> None:
     overall = task_with()["overall"] | {"auc_ci": [0.6, 0.95]}
     assert "too wide to rank" in statement(task_with(overall=overall))[0]
     assert "too wide" not in statement(task_with())[0]
+
+
+def test_images_that_name_no_lesion_are_not_counted_as_lesions_in_silence() -> None:
+    assert "With 200 images of 200 lesions the area" in " ".join(statement(task_with(lesion_unnamed=0)))
+    said = " ".join(statement(task_with(lesion_unnamed=20, lesions=150)))
+    assert "With 200 images of 150 lesions (20 name none and count as one each) the area" in said
+    assert "With 200 images that name no lesion the area" in " ".join(statement(task_with(lesion_unnamed=200)))
+
+
+def test_a_source_of_few_lesions_supports_no_claim_of_its_own() -> None:
+    few = task_with()["overall"] | {"lesions": 2, "auc_over_baseline_ci": [None, None]}
+    said = " ".join(statement(task_with(per_source={"A": task_with()["overall"], "B": few})))
+    assert "by itself it is shown for A, not for B" in said
 
 
 def test_no_lead_over_the_baseline_is_claimed_whose_interval_holds_zero() -> None:
@@ -178,7 +191,7 @@ def test_no_lead_over_the_baseline_is_claimed_whose_interval_holds_zero() -> Non
 def test_probabilities_are_called_a_ranking_where_they_are_further_off_than_by_chance() -> None:
     off = task_with()["calibration"] | {"ece": 0.2}
     assert "score for ranking" in " ".join(statement(task_with(calibration=off)))
-    assert "nothing here speaks against them" in " ".join(statement(task_with()))
+    assert "an error of that size would not be noticed here" in " ".join(statement(task_with()))
 
 
 def test_the_mixture_of_classes_is_spoken_of_where_images_are_real() -> None:

@@ -160,7 +160,7 @@ def test_where_split_or_data_set_leave_nothing_those_of_the_table_are_named(tmp_
 
 def test_drawn_images_are_told_by_their_data_set(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label,dataset", ["a.png,nevus,synthetic mosaics", "b.png,nevus,HAM10000"])
-    assert [synthetic(row) for row in select(file, split="", labels=LABELS).rows] == [True, False]
+    assert [synthetic(row) for row in select(file, split="", labels=LABELS, mixed=True).rows] == [True, False]
 
 
 def test_the_papers_split_takes_no_row_that_a_training_leaves_out(tmp_path: Path) -> None:
@@ -180,3 +180,12 @@ def test_the_papers_split_is_the_one_that_training_draws(tmp_path: Path) -> None
     chosen = select(file, split="paper", labels=LABELS, seed=8)
     assert {row.image.resolve() for row in chosen.rows} == {row.image for row in trained if row.split == "test"}
     assert {row.image.resolve() for row in chosen.train} == {row.image for row in trained if row.split == "train"}
+
+
+def test_photographs_and_drawn_pictures_are_measured_as_one_by_nobody(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,split,dataset", ["a.png,nevus,val,HAM10000", "b.png,nevus,val,synthetic", "c.png,nevus,train,synthetic"])
+    with pytest.raises(ValueError, match=r"""has 1 photographs and 1 pictures drawn by a program, which share no figure: .* --datasets "\['HAM10000'\]\""""):
+        select(file, split="", labels=LABELS)
+    assert [row.image.name for row in select(file, split="", labels=LABELS, datasets=["HAM10000"]).rows] == ["a.png"]
+    assert [row.image.name for row in select(file, split="train", labels=LABELS).rows] == ["c.png"], "what is measured is of one kind"
+    assert len(select(file, split="", labels=LABELS, mixed=True).rows) == 2, "for who keeps them apart"
