@@ -8,6 +8,7 @@ import typer
 from derm_pacs.cli.bundle_folder import bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.bundle_train import Data, Device, Epochs, Settings, Split, SplitBy, setting
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
@@ -37,7 +38,7 @@ def compare(
         from derm_training.learning.train import TrainingError
         from derm_training.measuring.statement import RESEARCH_USE
     chosen: dict[str, Any] = dict(map(setting, settings))
-    chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
+    chosen |= {"data": str(named_path(data, "--data").resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}
     folder = bundle_folder(bundle, holding="configs/train.json")
     place = out or Path("comparison") / folder.name

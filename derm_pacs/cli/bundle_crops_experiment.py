@@ -7,6 +7,7 @@ import typer
 
 from derm_pacs.cli.bundle_folder import bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
@@ -43,7 +44,7 @@ def crops_experiment(
         from derm_training.measuring.statement import RESEARCH_USE
     output_folder(report, "--report")
     with refused(ValueError, remedy="look at the table and at the labels"):
-        found = _made((segmenter, classifier), data, dataset, split, (positive, negative))
+        found = _made((segmenter, classifier), named_path(data, "--data"), dataset, split, (positive, negative))
     if report is not None:
         experiment.write(found, report)
         say(f"crops.html, .json, .png and .csv are in {report}")

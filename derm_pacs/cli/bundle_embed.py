@@ -15,6 +15,7 @@ import typer
 from derm_pacs.cli.bundle_folder import bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import DEFAULT_CONFIG, Actor, Config, Json
 from derm_pacs.cli.print.terminal import print_json, say
 from derm_pacs.cli.refused import refused
@@ -57,7 +58,7 @@ def embed(
     asked = _Asked(limit=limit, perplexity=perplexity)
     with refused(ValueError, remedy="look at the table, or take more cases"):
         if data is not None:
-            found = _of_table(bundle, data, split, asked)
+            found = _of_table(bundle, named_path(data, "--data"), split, asked)
         else:
             from derm_pacs.cli.opening import opened
 

@@ -10,6 +10,7 @@ from derm_pacs.cli.bundle_export import code_triples
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.named_path import WEIGHTS, named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.refused import refused
@@ -52,12 +53,12 @@ def evaluate(
         from derm_training.measuring.evaluate import Question, answer
         from derm_training.measuring.evaluate import evaluate as measure
         from derm_training.reporting.report import figure
-    _check(device, weights, write=write)
+    _check(device, split, weights, write=write)
     folder = bundle_folder(bundle, holding="configs/evaluate.json")
     _try_places(folder, report, write=write)
     question = Question(
         bundle=folder,
-        data=tuple(one.resolve() for one in data),
+        data=tuple(named_path(one, "--data").resolve() for one in data),
         split=split,
         weights=None if weights is None else weights.resolve(),
         sensitivity=sensitivity,
@@ -73,13 +74,17 @@ def evaluate(
         _print(said.report, figure)
 
 
-def _check(device: str, weights: Path | None, *, write: bool) -> None:
+def _check(device: str, split: str, weights: Path | None, *, write: bool) -> None:
+    from derm_training.tables.selection import SPLITS
+
+    if split and split not in SPLITS:
+        raise CommandError(ExitCode.USAGE, f"there is no split {split!r}", f"take {', '.join(SPLITS)}")
     if device not in {"auto", "cpu", "cuda"}:
         raise CommandError(ExitCode.USAGE, f"there is no device {device!r}", "take auto, cpu or cuda")
     if write and weights is not None:
         raise CommandError(ExitCode.USAGE, "--write is for the shipped weights", "bring the weights into the bundle with `bundles export` first")
-    if weights is not None and not weights.is_file():
-        raise CommandError(ExitCode.NOT_FOUND, f"--weights: {weights} does not exist", "name the best.pt of a training or a .safetensors file")
+    if weights is not None:
+        named_path(weights, "--weights", WEIGHTS)
 
 
 def _try_places(folder: Path, report: Path | None, *, write: bool) -> None:

@@ -12,6 +12,7 @@ from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.gate import gate_of
+from derm_pacs.cli.named_path import WEIGHTS, named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
 from derm_pacs.cli.refused import refused
@@ -58,6 +59,8 @@ def export(
         with refused(ValueError, remedy="give three numbers of at most four digits, such as --version 1.4.0", code=ExitCode.USAGE):
             version_form(version)
     folder = bundle_folder(bundle)
+    if checkpoint is not None:
+        named_path(checkpoint, "--checkpoint", WEIGHTS)
     # what is written is first made beside its place
     output_folder((out or folder).absolute().parent, "--out" if out else "BUNDLE")
     with refused(ValueError, remedy="see docs/lead/training.md"):

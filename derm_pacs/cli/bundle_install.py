@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from derm_pacs.bundles import install as installing
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.opening import opened
 from derm_pacs.cli.options import DEFAULT_CONFIG, Actor, Config, Json, Reason
 from derm_pacs.cli.print.terminal import print_json, say
@@ -23,6 +24,7 @@ def install(source: Source, *, reason: Reason, actor: Actor, config: Config = DE
     Examples:
         derm-pacs bundles install monai_bundles/melanoma_nevus_alexnet --reason "first installation"
     """
+    named_path(source, "FOLDER", "name the folder of a bundle, such as monai_bundles/melanoma_nevus_alexnet")
     say("the bundle proves its golden outputs; this takes a while")
     with opened(config, start_embedded=True) as here:
         made = installing.install(

@@ -10,6 +10,7 @@ from derm_pacs.cli.bundle_export import code_triples, print_golden
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.gate import gate_of
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say
 from derm_pacs.cli.refused import refused
@@ -53,7 +54,7 @@ def novelty(
     output_folder(folder.absolute().parent, "BUNDLE")
     with refused(OSError, ValueError, remedy="see docs/lead/training.md"):
         kind: Literal["energy", "feature_distance"] = "energy" if by is Kind.ENERGY else "feature_distance"
-        fitted = fit(folder, read_table(data), kind=kind, share=share, most_images=images, seed=seed, told=say)
+        fitted = fit(folder, read_table(named_path(data, "--data")), kind=kind, share=share, most_images=images, seed=seed, told=say)
         with staged(folder) as copy:
             write(copy, fitted)
             golden = golden_of(write_promises(copy, gate_of))

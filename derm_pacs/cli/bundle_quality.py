@@ -9,6 +9,7 @@ from rich.table import Table as Printed
 from derm_pacs.bundles.description import SERVING, NotDescribed, parse
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.gate import gate_of
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout
 from derm_pacs.cli.refused import refused
@@ -38,7 +39,7 @@ def quality(bundle: Bundle, *, data: Data, count: Count = 500, seed: Seed = 0, a
         from derm_training.tables.manifest import read_table
     with refused(NotDescribed, OSError, ValueError, remedy="see docs/lead/training.md"):
         folder = bundle_folder(bundle)
-        measured = measure_gate(_gate(folder), read_table(data), count=count, seed=seed, told=say)
+        measured = measure_gate(_gate(folder), read_table(named_path(data, "--data")), count=count, seed=seed, told=say)
     if as_json:
         print_json(_plain(folder.name, measured))
     else:

@@ -9,6 +9,7 @@ import typer
 
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json, say, stdout, table
 from derm_pacs.cli.training_packages import training_packages
@@ -34,6 +35,8 @@ Probabilities = Annotated[str | None, typer.Option("--probabilities", metavar="P
 Draws = Annotated[int, typer.Option("--draws", min=100, max=20_000, help="Draws of the bootstrap.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of simulated readers.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write HTML, JSON and PNG there.")]
+
+_TABLE = "name a CSV in UTF-8 whose first line names the columns"
 
 
 def readers(
@@ -61,7 +64,10 @@ def readers(
         label=label, scores=tuple(score), readers=tuple(names), call=call, image=image, group=group, rank=rank, positive=positive
     )
     output_folder(report, "--report")
-    asked = _Asked(table=table_file, columns=columns, images=images, draws=draws, seed=seed, report=report)
+    asked = _Asked(
+        table=named_path(table_file, "TABLE", _TABLE), columns=columns, images=None if images is None else named_path(images, "--images", _TABLE),
+        draws=draws, seed=seed, report=report,
+    )
     try:
         if classes is not None:
             if score or sensitivity:

@@ -11,6 +11,7 @@ import typer
 from derm_pacs.cli.bundle_folder import Bundle, bundle_folder
 from derm_pacs.cli.bundle_output import output_folder
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
+from derm_pacs.cli.named_path import named_path
 from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
 from derm_pacs.cli.refused import refused
@@ -53,7 +54,7 @@ def train(
         from derm_training.learning.train import TrainingError
         from derm_training.learning.train import train as run
     overrides: dict[str, Any] = dict(map(setting, settings))
-    overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
+    overrides |= {"data": str(named_path(data, "--data").resolve()), "device": device, "split": split.value}
     overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}
     folder = bundle_folder(bundle, holding="configs/train.json")
     place = out or Path("training") / folder.name

@@ -16,7 +16,7 @@ from derm_pacs.cli.print.bundles import print_bundles
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the bundle.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Version, such as 1.0.0.")]
 Point = Annotated[str, typer.Argument(metavar="POINT", help="Id of the operating point; see `bundles list`.")]
-Value = Annotated[float, typer.Argument(metavar="VALUE", help="Probability in 0..1 at or above which the call is positive.")]
+Value = Annotated[float, typer.Argument(metavar="VALUE", min=0.0, max=1.0, help="Probability in 0..1 at or above which the call is positive.")]
 
 
 def list_bundles(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
@@ -74,3 +74,5 @@ def threshold(name: Name, point: Point, value: Value, *, reason: Reason, actor: 
     with opened(config, start_embedded=True) as here:
         made = set_threshold(here.database, name, point, value, actor=actor, reason=reason, now=datetime.now(UTC))
     print(f"{name} {made.id}: threshold {made.threshold:g}, set by {made.set_by}")
+    if made.threshold == 0:
+        print(f"at 0 every image is called {made.positive}")

@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.domain.errors import Busy, Rejected, Transient, WalkError
+from derm_pacs.domain.reasons import BUNDLE_UNKNOWN
 from derm_pacs.settings.read import SettingsError
 
 
@@ -173,7 +174,7 @@ def exit_code(error: Exception) -> ExitCode:
         case Transient() | Busy():
             return ExitCode.UNAVAILABLE
         case Rejected():
-            return ExitCode.REFUSED
+            return ExitCode.NOT_FOUND if error.reason is BUNDLE_UNKNOWN else ExitCode.REFUSED
         case _:
             return ExitCode.FAILED
 

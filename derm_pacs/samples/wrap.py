@@ -25,6 +25,7 @@ from pydicom.uid import (
     VLPhotographicImageStorage,
 )
 
+from derm_networks.upright import plain
 from derm_pacs.domain.errors import Rejected
 from derm_pacs.domain.identifiers import derived_uid
 from derm_pacs.domain.reasons import UNDECODABLE, WRONG_COLOUR
@@ -155,32 +156,21 @@ def _pixels(data: bytes) -> Pixels:
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise Rejected(UNDECODABLE, "neither a JPEG nor a PNG that can be decoded") from error
     if stream is not None and stream.baseline and not turned:
-        samples = 1 if stream.colour is jpeg.Colour.GREY else 3
+        channels = 1 if stream.colour is jpeg.Colour.GREY else 3
         return Pixels(
             rows=stream.rows, columns=stream.columns, photometric=stream.colour, value=encapsulate([stream.data]),
-            transfer_syntax=JPEGBaseline8Bit, lossy_ratio=stream.rows * stream.columns * samples / len(stream.data),
+            transfer_syntax=JPEGBaseline8Bit, lossy_ratio=stream.rows * stream.columns * channels / len(stream.data),
         )  # fmt: skip
-    plain = _plain(upright)
-    ratio = None if stream is None else plain.size / len(stream.data)
-    value = plain.tobytes()
+    try:
+        samples = np.asarray(plain(upright))
+    except ValueError as lost:
+        raise Rejected(WRONG_COLOUR, f"the picture {lost}") from lost
+    ratio = None if stream is None else samples.size / len(stream.data)
+    value = samples.tobytes()
     return Pixels(
-        rows=plain.shape[0], columns=plain.shape[1], photometric="MONOCHROME2" if plain.ndim == 2 else "RGB",
+        rows=samples.shape[0], columns=samples.shape[1], photometric="MONOCHROME2" if samples.ndim == 2 else "RGB",
         value=value + b"\x00" * (len(value) % 2), transfer_syntax=ExplicitVRLittleEndian, lossy_ratio=ratio,
     )  # fmt: skip
-
-
-def _plain(picture: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return the picture as 8-bit grey or RGB; raises `Rejected` where that would lose something."""
-    if picture.mode in ("L", "1"):
-        return np.asarray(picture.convert("L"), np.uint8)
-    if picture.has_transparency_data:
-        with_alpha = np.asarray(picture.convert("RGBA"), np.uint8)
-        if with_alpha[..., 3].min() < 255:
-            raise Rejected(WRONG_COLOUR, "the PNG is transparent in parts; save it without transparency")
-        return np.ascontiguousarray(with_alpha[..., :3])
-    if picture.mode in ("RGB", "P"):
-        return np.asarray(picture.convert("RGB"), np.uint8)
-    raise Rejected(WRONG_COLOUR, f"pixels of the mode {picture.mode} are neither 8-bit grey nor 8-bit RGB")
 
 
 def _add_patient_and_study(ds: Dataset, label: Label) -> None:

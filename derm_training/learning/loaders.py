@@ -97,8 +97,10 @@ class ClassifiedImages:
         main = [row for row in rows if row.label in numbers]
         sides = divided(main, split=split, seed=seed, where=table.path)
         train, val = (few(side, pictures) for side in sides)
+        if split == "paper":  # which has equally many of each class: sources on top would leave some of them out
+            balance = "class"
         if balance == "source":  # judged as it is trained: where the source tells the diagnosis, a figure says little
-            fair = drawing(val, [numbers[row.label] for row in val], balance)(torch.Generator().manual_seed(seed))
+            fair = drawing(val, [numbers[row.label] for row in val], balance, side="to judge by (split val)")(torch.Generator().manual_seed(seed))
             val = [val[number] for number in sorted(fair.tolist())]
         keep_table(Path(folder), [*train, *val], read=table.path)
         aside = [row for row in rows if other_batch and row.label in others and row.split in {"", "train"}]

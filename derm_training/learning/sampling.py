@@ -13,7 +13,7 @@ Balance = Literal["none", "class", "source"]
 Draw = Callable[[torch.Generator], Tensor]
 
 
-def drawing(rows: Sequence[Row], labels: Sequence[int], balance: Balance, repeats: dict[str, int] | None = None) -> Draw:
+def drawing(rows: Sequence[Row], labels: Sequence[int], balance: Balance, repeats: dict[str, int] | None = None, *, side: str = "to learn from") -> Draw:
     """Return what draws the row numbers of an epoch, in random order.
 
     * `none`: every row once, rows of a dataset named in `repeats` so many times.
@@ -21,7 +21,7 @@ def drawing(rows: Sequence[Row], labels: Sequence[int], balance: Balance, repeat
     * `source`: inside each dataset and source equally many of each class, as many as its rarest class has; a source with
       one class only is left out. So neither camera nor clinic says anything of the diagnosis.
 
-    Raises ValueError if nothing is left to draw, or for another balance.
+    Raises ValueError if nothing is left to draw, with `side` in words, or for another balance.
     """
     if balance == "none":
         numbers = torch.tensor([n for n, row in enumerate(rows) for _ in range((repeats or {}).get(row.dataset, 1))])
@@ -35,7 +35,9 @@ def drawing(rows: Sequence[Row], labels: Sequence[int], balance: Balance, repeat
             strata.setdefault((row.dataset, row.source), []).append(number)
         classes = [part for part in (_members(labels, numbers) for numbers in strata.values()) if len(part) > 1]
         if not classes:
-            raise ValueError("no source has images of more than one class; take --set balance=class, and expect the network to learn the source")
+            raise ValueError(
+                f"no source has images {side} of more than one class; take --set balance=class, and expect the network to learn the source"
+            )
         return lambda generator: _shuffled(
             torch.cat([_equally(part, min(map(len, part)), generator) for part in classes]), generator
         )

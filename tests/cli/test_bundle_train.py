@@ -23,7 +23,7 @@ BUNDLE = str(REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet")
     ("arguments", "status", "said"),
     [
         (["no_such_bundle", "--data", "t.csv"], ExitCode.NOT_FOUND, "there is no bundle 'no_such_bundle'; name a folder with configs/train.json, or one of these:"),
-        ([BUNDLE, "--data", "no.csv"], ExitCode.FAILED, "no.csv does not exist; name a CSV with the columns path and label"),
+        ([BUNDLE, "--data", "no.csv"], ExitCode.NOT_FOUND, "--data: no.csv does not exist; name a CSV with the columns path and label"),
         ([BUNDLE, "--data", "t.csv", "--set", "seed"], ExitCode.USAGE, "--set seed has no value; write --set KEY=VALUE"),
         ([BUNDLE, "--data", "t.csv", "--set", "sead=3"], ExitCode.FAILED, "has no setting sead; it has"),
         ([BUNDLE, "--data", "t.csv", "--split", "image"], ExitCode.USAGE, "'image' is not one of"),

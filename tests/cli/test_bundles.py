@@ -108,7 +108,7 @@ def test_a_bundle_is_installed_brought_into_force_moved_and_taken_out(installati
 
     assert installation.run("bundles", "deactivate", "tiny", *by).out == "tiny 1.0.0 is out of force\n"
     again = installation.run("bundles", "deactivate", "tiny", *by)
-    assert again.status == ExitCode.REFUSED
+    assert again.status == ExitCode.NOT_FOUND
     assert "no version of tiny is active" in again.talk
     rows = installation.database.transaction(lambda tx: tx.scalars(select(AuditRow).order_by(AuditRow.id)).all())
     assert [row.action for row in rows] == ["bundle.install", "bundle.activate", "bundle.threshold", "bundle.deactivate"]
@@ -124,10 +124,29 @@ def test_what_is_no_bundle_is_refused_by_its_file(installation: Installation, so
     assert installation.run("bundles", "list").out == "no bundles\n"
 
 
-def test_a_threshold_outside_of_probability_is_refused(installation: Installation) -> None:
+def test_a_threshold_outside_of_probability_is_a_wrong_command_line(installation: Installation) -> None:
     said = installation.run("bundles", "threshold", "tiny", "melanoma", "1.5", "--reason", "a test")
-    assert said.status == ExitCode.REFUSED
-    assert "0..1" in said.talk
+    assert said.status == ExitCode.USAGE
+    assert "Input should be less than or equal to 1" in " ".join(said.talk.split())
+
+
+def test_a_threshold_that_calls_everything_says_so(installation: Installation, source: Path) -> None:
+    by = ("--reason", "a test", "--actor", "lead")
+    for act in (("install", str(source)), ("activate", "tiny", "1.0.0")):
+        assert installation.run("bundles", *act, *by).status == ExitCode.OK
+    moved = installation.run("bundles", "threshold", "tiny", "melanoma", "0", *by)
+    assert moved.out == "tiny melanoma: threshold 0, set by lead\nat 0 every image is called melanoma\n"
+
+
+def test_bundles_and_versions_that_are_not_installed_are_not_found(installation: Installation, tmp_path: Path) -> None:
+    for act in (("activate", "tiny", "9.9.9"), ("deactivate", "tiny"), ("threshold", "tiny", "melanoma", "0.5")):
+        said = installation.run("bundles", *act, "--reason", "a test")
+        assert said.status == ExitCode.NOT_FOUND, said.talk
+        assert "Look at derm-pacs bundles list." in said.talk
+    absent = installation.run("bundles", "install", str(tmp_path / "absent"), "--reason", "a test")
+    assert absent.status == ExitCode.NOT_FOUND
+    assert "FOLDER: " in absent.talk
+    assert "absent does not exist; name the folder of a bundle" in absent.talk
 
 
 def test_the_example_of_a_threshold_names_an_operating_point_of_its_bundle() -> None:

@@ -11,7 +11,7 @@ from derm_pacs.cli.exit_codes import CommandError, ExitCode
 from derm_pacs.cli.main import COMMANDS, Listed, Noun, exit_code, help_and_examples, run
 from derm_pacs.cli.reference import every_command, reference_markdown
 from derm_pacs.domain.errors import Busy, Defect, Rejected, Transient
-from derm_pacs.domain.reasons import DATABASE_AWAY
+from derm_pacs.domain.reasons import BUNDLE_UNKNOWN, DATABASE_AWAY
 from derm_pacs.settings.read import SettingsError
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,7 @@ def test_python_dash_m_is_the_same_command() -> None:
         (Transient(DATABASE_AWAY), ExitCode.UNAVAILABLE),
         (Busy(DATABASE_AWAY), ExitCode.UNAVAILABLE),
         (Rejected(DATABASE_AWAY), ExitCode.REFUSED),
+        (Rejected(BUNDLE_UNKNOWN), ExitCode.NOT_FOUND),
         (Defect(DATABASE_AWAY), ExitCode.FAILED),
     ],
 )

@@ -163,6 +163,7 @@ def test_a_lesion_that_is_tracked_and_a_pixel_size_that_is_known_at_the_skin_sta
         (encoded(pixels(9, 9, 3), "JPEG")[:-30], "torn"),
         (encoded(pixels(9, 9, 3), "GIF"), "neither a JPEG nor a PNG"),
         (encoded(pixels(9, 9, 4), "PNG"), "transparent"),
+        (encoded(np.zeros((9, 9), np.uint8), "PNG", transparency=0), "the picture is transparent in parts; save it without"),
         (encoded((np.arange(81).reshape(9, 9) * 700).astype(np.uint16), "PNG"), "neither 8-bit grey nor 8-bit RGB"),
         (bytes(128) + b"DICM" + bytes(50), "DICOM file already"),
     ],

@@ -103,6 +103,19 @@ def test_where_every_lesion_is_known_and_on_one_side_no_leak_is_told(tmp_path: P
     assert "leak" not in told(capfd)
 
 
+def test_the_papers_split_draws_all_of_its_images_however_unequal_the_sources(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,,{'b' if n < 16 and n % 2 else 'a'},D" for n in range(10, 50)]
+    made = classified(images(tmp_path, lines), tmp_path / "out", split="paper", balance="source")
+    assert "training on 18 melanoma, 18 nevus; 36 drawn in each epoch" in told(capfd)
+    assert made.batches.count == 36
+
+
+def test_a_side_to_judge_by_that_no_source_makes_fair_is_named(tmp_path: Path) -> None:
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,{'train' if n < 28 else 'val'},{'ab'[n % 2] if n >= 28 else 'a'},D" for n in range(10, 30)]
+    with pytest.raises(ValueError, match=r"no source has images to judge by \(split val\) of more than one class"):
+        classified(images(tmp_path, lines), tmp_path / "out", balance="source")
+
+
 def test_too_few_for_two_sides_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="both sides need some"):
         classified(images(tmp_path, ["10.png,nevus,,,,a,D", "11.png,melanoma,,,,a,D"]), tmp_path / "out")

@@ -27,7 +27,7 @@ def test_balanced_by_source_no_source_says_anything_of_the_diagnosis(table: list
     present = Counter(table)
     mixed = {source for source, _ in table if present[(source, 0)] and present[(source, 1)]}
     if not mixed:
-        with pytest.raises(ValueError, match="no source has images of more than one class"):
+        with pytest.raises(ValueError, match="no source has images to learn from of more than one class"):
             drawing(rows, labels, "source")
         return
     drawn = drawing(rows, labels, "source")(generator()).tolist()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from derm_networks.served import open_bundle, read_weights
 from derm_pacs.cli import main
+from derm_pacs.cli.exit_codes import ExitCode
 from derm_training.measuring import evaluate as evaluating
 from derm_training.measuring.class_figures import Judged, figures
 from derm_training.measuring.evaluate import Question, answer, evaluate, image_sets
@@ -219,20 +220,20 @@ def test_the_command_prints_one_object_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "status", "words"),
     [
-        (["--data", "nothing.csv"], "nothing.csv does not exist"),
-        (["--data", "two.csv", "--split", "lesion"], "no split 'lesion'"),
-        (["--data", "two.csv", "--weights", "nothing.pt"], "nothing.pt"),
-        (["--data", "two.csv", "--device", "abacus"], "abacus"),
-        (["--data", "two.csv", "--write", "--weights", "two.csv"], "bundles export"),
+        (["--data", "nothing.csv"], ExitCode.NOT_FOUND, "--data: nothing.csv does not exist; name a CSV with the columns path and label"),
+        (["--data", "two.csv", "--split", "lesion"], ExitCode.USAGE, "no split 'lesion'; take val, test"),
+        (["--data", "two.csv", "--weights", "nothing.pt"], ExitCode.NOT_FOUND, "nothing.pt"),
+        (["--data", "two.csv", "--device", "abacus"], ExitCode.USAGE, "abacus"),
+        (["--data", "two.csv", "--write", "--weights", "two.csv"], ExitCode.USAGE, "bundles export"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_a_sentence(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], status: ExitCode, words: str
 ) -> None:
     monkeypatch.chdir(tables)
-    assert main.run(["bundles", "evaluate", str(CLASSIFIER), *options]) != 0
+    assert main.run(["bundles", "evaluate", str(CLASSIFIER), *options]) == status
     assert words in capsys.readouterr().err
 
 
