@@ -45,7 +45,7 @@ def novelty(
         derm-pacs bundles novelty melanoma_nevus_alexnet --data MANIFEST.csv --by energy --share 0.005
     """
     with training_packages():
-        from derm_training.gate.novelty import fit, write
+        from derm_training.gate.novelty import ENOUGH, fit, write
         from derm_training.shipping.export import golden_of, write_record
         from derm_training.shipping.promises import write_promises
         from derm_training.shipping.staging import staged
@@ -68,4 +68,6 @@ def novelty(
         f"refused of the validation images {fitted.refused:.1%}; of those that did not set the limit {fitted.refused_of_others:.1%} "
         "(halves of the lesions, each by the other's limit)"
     )
+    if fitted.validated_on < ENOUGH:
+        print(f"so few validation images (below {ENOUGH}) do not tell which share of others the limit refuses: take more before you trust it")
     print_golden(golden)

@@ -58,7 +58,8 @@ def readers(
         derm-pacs bundles readers calls.csv --label diagnosis --reader anna --prediction network --classes psoriasis,eczema,acne
     """
     with training_packages():
-        from derm_training.readers.reader_tables import Columns, UnusableTable
+        from derm_training.readers.reader_tables import Columns
+        from derm_training.readers.sheet import UnusableTable
     names, thresholds = _with_thresholds(reader)
     columns = Columns(
         label=label, scores=tuple(score), readers=tuple(names), call=call, image=image, group=group, rank=rank, positive=positive

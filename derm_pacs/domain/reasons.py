@@ -169,7 +169,7 @@ BUNDLE_UNKNOWN = _reason(
 )
 RUNNER_FAILED = _reason(
     "runner_failed", "The bundle's process ended, hung or answered wrongly.",
-    "Retry the case; if it fails again, roll back the bundle and tell its maker.", Who.LEAD,
+    "Retry the case; if it fails again, activate the former version (derm-pacs bundles activate) and tell the maker.", Who.LEAD,
 )
 RESULT_INVALID = _reason(
     "result_invalid", "A composed object failed its own check and was not sent.", "Tell the vendor; the case keeps the findings.", Who.VENDOR,

@@ -26,6 +26,8 @@ Kind = Literal["feature_distance", "energy"]
 Picture = NDArray[np.uint8]
 FILE = "models/features.safetensors"
 _SERVING = "configs/serving.json"
+ENOUGH = 100
+"""Validation images below which nobody knows which share of others a limit refuses: the farthest few of them set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

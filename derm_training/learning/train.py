@@ -49,6 +49,9 @@ def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
     own = json.loads(config.read_text(encoding="utf-8"))
     if unknown := sorted(key for key in settings if key.split("#")[0] not in own):
         raise TrainingError(f"{config} has no setting {', '.join(unknown)}; it has {', '.join(_plain(own))}")
+    for key, value in settings.items():
+        if isinstance(own.get(key), int | float) and isinstance(value, str) and not value.startswith(("$", "@")):
+            raise TrainingError(f"{key} is {value!r}, which is no number; {config} has {json.dumps(own[key])}")
     workflow = _workflow(config, {"bundle_root": str(bundle), "output_dir": str(out.resolve())} | dict(settings))
     try:
         keep_settings(out, dict(workflow.parser.get()))

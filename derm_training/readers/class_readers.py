@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from derm_training.measuring.statistics import Figure, effective, widened
 from derm_training.readers.dichotomous import Resampling, Spread, Weights, figure, groups_among, once
-from derm_training.readers.reader_tables import UNREAD, Arranged, Called, Columns, UnusableTable, arranged, group_notes
+from derm_training.readers.reader_tables import UNREAD, Arranged, Called, Columns, arranged, group_notes
+from derm_training.readers.sheet import UnusableTable
 
 Calls = NDArray[np.intp]
 """(N,): number of the class, the number of classes for another one, UNREAD."""

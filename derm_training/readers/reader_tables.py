@@ -5,7 +5,6 @@ with columns that name the image and the reader; label and scores stand in each 
 Images are put into an order of their contents, so that no figure depends on the order of the rows.
 """
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -15,17 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from derm_training.readers.sheet import Sheet, UnusableTable, read_sheet, same_word
+
 UNREAD = -1
 """Stands for the call of a reader who did not read the image."""
-
-
-class UnusableTable(ValueError):
-    """A table that cannot be used: what is wrong where, and what to do about it."""
-
-    def __init__(self, wrong: str, remedy: str) -> None:
-        super().__init__(f"{wrong}; {remedy}")
-        self.wrong = wrong
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,74 +42,6 @@ class Study:
     readers: tuple[Reader, ...]
     notes: tuple[str, ...] = ()
     """Sentences on what was left out and on how the table was understood."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """The rows of a CSV with the names of its columns; row numbers in messages are lines of a spreadsheet, header 1."""
-
-    file: Path
-    columns: tuple[str, ...]
-    rows: tuple[dict[str, str], ...]
-
-    def require(self, *names: str) -> None:
-        """Raise UnusableTable where a column is missing."""
-        if missing := [name for name in names if name not in self.columns]:
-            raise UnusableTable(
-                f"{self.file} has no column {', '.join(map(repr, missing))}", f"its columns are {', '.join(self.columns)}"
-            )
-
-    def wrong(self, row: int, column: str, what: str, remedy: str) -> UnusableTable:
-        """Return the error that names file, column, row (0-based here, as in a spreadsheet in the text) and remedy."""
-        return UnusableTable(f"{self.file}, column {column!r}, row {row + 2}: {what}", remedy)
-
-    def cell(self, row: int, column: str) -> str:
-        """Return the text of a cell without blanks around it; a row that is too short has empty cells."""
-        return (self.rows[row].get(column) or "").strip()
-
-    def number(self, row: int, column: str) -> float:
-        """Return the finite number of a cell."""
-        text = self.cell(row, column)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self.wrong(row, column, f"{text!r} is no number", "write a number, or leave the row out")
-        return value
-
-    def truth(self, row: int, column: str, positive: str | None) -> int:
-        """Return 1 for a positive label; 0 and 1 are labels by themselves, names need the name of the positive one."""
-        text = self.cell(row, column)
-        if positive is not None:
-            if not text:
-                raise self.wrong(row, column, "the label is empty", "write the label, or leave the row out")
-            return int(text == positive)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if value not in {0.0, 1.0}:
-            raise self.wrong(row, column, f"the label {text!r} is not 0 or 1", "write 0 or 1, or say by --positive which label counts as 1")
-        return int(value)
-
-
-def read_sheet(file: Path) -> Sheet:
-    """Read a CSV (UTF-8, with or without byte order mark); raises UnusableTable for what is no table."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = tuple(reader.fieldnames or ())
-            rows = tuple(reader)
-    except OSError as error:
-        raise UnusableTable(f"{file} cannot be read ({error.strerror})", "name a CSV file that exists") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UnusableTable(f"{file} is no CSV in UTF-8 ({error})", "save the table as CSV, UTF-8, with commas") from error
-    if not rows:
-        raise UnusableTable(f"{file} has no rows", "the first line names the columns, each further line is one row")
-    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
-        raise UnusableTable(f"{file} has the column {', '.join(map(repr, repeated))} more than once", "give each column its own name")
-    return Sheet(file=file, columns=columns, rows=rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +240,7 @@ def _value(sheet: Sheet, row: int, column: str, positive: str | None) -> float:
             raise sheet.wrong(
                 row, column, f"{text!r} is no number", "write 0 or 1, a score, or nothing; or say by --positive which word counts as 1"
             ) from None
-        return float(text == positive)
+        return float(same_word(text, positive))
     if not math.isfinite(value):
         raise sheet.wrong(row, column, f"{text!r} is no finite number", "write 0 or 1, a score, or nothing for an image that was not read")
     return value
@@ -334,7 +258,12 @@ def _words(here: Arranged, label: str, positive: str) -> tuple[str, ...]:
         calls.setdefault((called.sheet.file, called.column), Counter()).update(text for _, text in called.cells())
     words: Counter[str] = Counter()
     for (file, column), texts in calls.items():
-        others = Counter({text: times for text, times in texts.items() if text not in {"", positive}})
+        if _is_number(positive) and float(positive) != 1 and any(_is_number(text) for text in texts):
+            raise UnusableTable(
+                f"{file}, column {column!r}: calls are numbers, of which 1 is positive, and --positive {positive} says otherwise",
+                "write 0 and 1 into the columns of labels and calls, or words",
+            )
+        others = Counter({text: times for text, times in texts.items() if text and not same_word(text, positive)})
         mine = Counter({text: times for text, times in others.items() if not _is_number(text)})
         numbers = others.total() - mine.total()
         if len(mine) + bool(numbers) > 1 and mine:
@@ -344,7 +273,7 @@ def _words(here: Arranged, label: str, positive: str) -> tuple[str, ...]:
                 "write one word for every negative call, and leave the cell empty where the image was not read",
             )
         words.update(mine)
-    del labels[positive]
+    labels = Counter({text: times for text, times in labels.items() if not same_word(text, positive)})
     return tuple(
         f"{what} other than {positive!r} count as negative: {_listed(found)}."
         for what, found in (("Labels", labels), ("Calls", words))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor
@@ -168,7 +169,7 @@ def _state(checkpoint: Path, network: Mapping[str, Any]) -> dict[str, Tensor]:
     try:
         make_network(network).load_state_dict(state, strict=True)
     except RuntimeError as error:
-        first = " ".join(str(error).split("\n\t")[:2])
+        first = shorten(str(error), 200, placeholder=" …")  # torch names every key
         raise ExportError(
             f"{checkpoint} is no state of the network of serving.json: {first}; train with this bundle's train.json, or set network.args (such as rank) "
             "in serving.json, and network_def in evaluate.json and inference.json, to what it was trained with"

@@ -187,8 +187,11 @@ def bundle_to_ship(bundle: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_command_makes_the_golden_promises_anew_and_the_service_keeps_them(bundle_to_ship: Path, table: Table) -> None:
+def test_the_command_makes_the_golden_promises_anew_and_the_service_keeps_them(
+    bundle_to_ship: Path, table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, (like, unlike) = shipped(bundle_to_ship, table)
+    assert "so few validation images (below 100) do not tell which share of others the limit refuses" in capsys.readouterr().out
     assert status == 0
     assert set(like) == {"file", "expect", "tolerance"}
     assert unlike == {"file": "golden/unlike.png", "refused": "out_of_distribution"}

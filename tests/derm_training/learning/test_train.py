@@ -212,6 +212,7 @@ def test_a_training_says_with_which_seed_configuration_and_version_it_began(bund
         ({"trainer#epochs": 3}, r"unexpected keyword argument 'epochs' \(trainer in train\.json\)"),
         ({"views#zom": [1, 2]}, r"unexpected keyword argument 'zom' \(views in train\.json\)"),
         ({"batch": 0}, "batch_size=0"),
+        ({"batch": "abc"}, r"batch is 'abc', which is no number; .*train\.json has \d+"),
     ],
 )
 def test_what_cannot_be_done_is_told_with_the_remedy(bundle: Path, table: Path, tmp_path: Path, wrong: dict[str, Any], said: str) -> None:

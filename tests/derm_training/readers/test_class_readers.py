@@ -15,7 +15,8 @@ from derm_training.measuring.statistics import effective, wilson
 from derm_training.readers import class_readers_report
 from derm_training.readers.class_readers import ClassStudy, class_rates, compare_classes, read_class_study
 from derm_training.readers.dichotomous import once
-from derm_training.readers.reader_tables import UNREAD, Columns, UnusableTable
+from derm_training.readers.reader_tables import UNREAD, Columns
+from derm_training.readers.sheet import UnusableTable
 from derm_training.readers.simulated_readers import MARK, with_simulated_class_readers
 
 CLASSES = ("acne", "keloid")

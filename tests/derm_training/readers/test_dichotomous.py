@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,7 +22,8 @@ from derm_pacs.cli.main import run
 from derm_training.measuring.statistics import wilson
 from derm_training.readers import readers_report
 from derm_training.readers.dichotomous import Comparison, compare
-from derm_training.readers.reader_tables import UNREAD, Columns, Reader, Study, UnusableTable, ordered, read_study
+from derm_training.readers.reader_tables import UNREAD, Columns, Reader, Study, ordered, read_study
+from derm_training.readers.sheet import UnusableTable
 from derm_training.readers.simulated_readers import MARK, with_simulated_readers
 from tests.conftest import shared_data
 from tests.derm_training.measuring.documented import documented
@@ -356,6 +358,18 @@ def test_one_diagnosis_stands_against_all_others_and_the_notes_name_them(tmp_pat
     assert "Calls other than 'melanoma' count as negative: 'nevus' (5)." in notes
     readers_report.write(study, found, tmp_path)
     assert "lentigo" in (tmp_path / "readers.html").read_text()
+
+
+def test_words_that_differ_by_capitals_are_one(tmp_path: Path) -> None:
+    said = DIAGNOSES.replace("0.4,nevus", "0.4,Nevus").replace("melanoma,0.9,melanoma", "Melanoma,0.9,MELANOMA")
+    study, plain = (read_study(written(tmp_path, text), replace(NAMED, readers=("bert",)), {}) for text in (said, DIAGNOSES))
+    assert (study.truth.tolist(), study.readers[0].calls.tolist()) == (plain.truth.tolist(), plain.readers[0].calls.tolist())
+
+
+def test_calls_of_other_numbers_than_zero_and_one_are_no_calls_where_another_number_is_positive(tmp_path: Path) -> None:
+    table = written(tmp_path, "dx,score,anna\n2,0.9,2\n1,0.4,1\n2,0.5,1\n")
+    with pytest.raises(UnusableTable, match=r"column 'anna': calls are numbers, of which 1 is positive, and --positive 2 says otherwise; write 0 and 1"):
+        read_study(table, Columns(label="dx", scores=("score",), readers=("anna",), positive="2"), {})
 
 
 def test_the_terminal_names_the_words_that_count_as_negative(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
