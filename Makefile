@@ -24,10 +24,16 @@ demo: .venv/.product ## the whole way on synthetic studies with a real PACS; you
 test: install ## the environment, what the tests need, and all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-bundles-report: .venv/.complete ## every report and every table of the bundles' cards again, from the shipped weights, the tables in DATA and drawn pictures
+bundles-report: .venv/.complete ## every report, every table of the bundles' cards and what each gate lets through again, from the shipped weights, the tables in DATA and drawn pictures
 	@$(BIN)/derm-pacs samples mosaics --out build/drawn/mosaics --count 20 --rows 768 --columns 768
 	@$(BIN)/derm-pacs samples dermatoses --out build/drawn/dermatoses --count 25
-	@for bundle in monai_bundles/*; do $(BIN)/derm-pacs bundles evaluate $$bundle --data '$(DATA)' --data build/drawn --write || exit 1; done
+	@$(BIN)/derm-pacs samples mosaics --out build/drawn/gate_mosaics --count 30 --rows 600 --columns 600
+	@for bundle in monai_bundles/*; do \
+		case $$bundle in */rcm_mosaic_resnet) pictures=build/drawn/gate_mosaics ;; *) pictures='$(DATA)' ;; esac; \
+		$(BIN)/derm-pacs bundles evaluate $$bundle --data '$(DATA)' --data build/drawn --write || exit 1; \
+		$(BIN)/derm-pacs bundles quality $$bundle --data "$$pictures/MANIFEST.csv" --write || exit 1; \
+	done
+	@$(BIN)/cog -r docs/lead/training.md
 
 campaign-kill: .venv/.complete ## every point at which a process can be killed, one at a time; about half an hour
 	@$(BIN)/python -m pytest -m campaign tests/acceptance/test_kill_points.py

@@ -49,6 +49,7 @@ class ResidualNetwork(ResNet):
             for stage in (self.layer2, self.layer3, self.layer4):
                 first = cast(ResNetBottleneck, stage[0])
                 cast(nn.Conv2d, first.conv1).stride, cast(nn.Conv2d, first.conv2).stride = (2, 2), (1, 1)
+        self.block, self.layers, self.stride_first = block, tuple(layers), stride_first
 
     def maps(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to the last stage's maps (N, C, H / 32, W / 32)."""

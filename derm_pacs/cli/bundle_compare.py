@@ -27,10 +27,11 @@ def compare(
     """Train a bundle's network and common ones under one schedule, and print one table of their figures with intervals.
 
     The bundle's train.json trains each of them; only the network changes. A comparison that was stopped goes on with the same command.
+    Classes of which no photograph is to be had come from a table of drawn ones (`derm-pacs samples dermatoses --out drawn`), by --set drawn.
     For research use; not for primary diagnosis.
 
     Examples:
-        derm-pacs bundles compare dermatosis14_efficientnet_b4 --data MANIFEST.csv --networks resnet18,densenet121,efficientnet-b0
+        derm-pacs bundles compare dermatosis14_efficientnet_b4 --data MANIFEST.csv --set drawn=drawn/MANIFEST.csv --networks resnet18,densenet121,efficientnet-b0
         derm-pacs bundles compare melanoma_nevus_alexnet --data MELNEV_BALANCED.csv --networks resnet18 --epochs 3 --set teacher=null --out comparison
     """
     with training_packages():
@@ -38,11 +39,12 @@ def compare(
         from derm_training.learning.train import TrainingError
         from derm_training.measuring.statement import RESEARCH_USE
     chosen: dict[str, Any] = dict(map(setting, settings))
-    chosen |= {"data": str(named_path(data, "--data").resolve()), "device": device, "split": split.value, "pretrained": pretrained}
+    chosen |= {"data": str(data.resolve()), "device": device, "split": split.value, "pretrained": pretrained}
     chosen |= {} if epochs is None else {"epochs": epochs}
     folder = bundle_folder(bundle, holding="configs/train.json")
     place = out or Path("comparison") / folder.name
     output_folder(place, "--out")
+    named_path(data, "--data")
     with refused(TrainingError, remedy="see docs/lead/readers.md"):
         found = comparison.compare(folder, place, [one.strip() for one in networks.split(",")], chosen)
     comparison.write(found, place)

@@ -4,7 +4,7 @@ import json
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from derm_pacs.cli.options import Json
 from derm_pacs.cli.print.terminal import print_json
 from derm_pacs.cli.refused import refused
 from derm_pacs.cli.training_packages import training_packages
+
+if TYPE_CHECKING:
+    from derm_training.learning.train import Trained
 
 
 class Split(StrEnum):
@@ -30,7 +33,7 @@ Pretrained = Annotated[str | None, typer.Option("--pretrained", metavar="NAME", 
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for weights, log and decoded images; a training that lies there is taken up. Otherwise ./training/ and the bundle's name.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="How often all images are gone through. Otherwise what the bundle's train.json says.")]
-SplitBy = Annotated[Split, typer.Option("--split", help="lesion: the table's own split, or whole lesions drawn by seed. paper: at random by image, 900 and 100 of each class or as many as there are; what leaks by it is told, and the last epoch's weights are kept.")]
+SplitBy = Annotated[Split, typer.Option("--split", help="lesion: the table's own split, or whole lesions drawn by seed. paper: at random by image, as Ameri 2020 splits: 900 and 100 of each class or as many as there are (masks: nine of ten images and the tenth); what leaks by it is told, and the last epoch's weights are kept.")]
 Settings = Annotated[list[str], typer.Option("--set", default_factory=list, show_default=False, metavar="KEY=VALUE", help="Another setting of the bundle's train.json, such as seed=3 or batch=64; again for each.")]
 
 
@@ -54,23 +57,31 @@ def train(
         from derm_training.learning.train import TrainingError
         from derm_training.learning.train import train as run
     overrides: dict[str, Any] = dict(map(setting, settings))
-    overrides |= {"data": str(named_path(data, "--data").resolve()), "device": device, "split": split.value}
+    overrides |= {"data": str(data.resolve()), "device": device, "split": split.value}
     overrides |= {name: value for name, value in (("pretrained", pretrained), ("epochs", epochs)) if value is not None}
     folder = bundle_folder(bundle, holding="configs/train.json")
     place = out or Path("training") / folder.name
     output_folder(place, "--out")
+    named_path(data, "--data")
     with refused(TrainingError, remedy="see docs/lead/training.md"):
         made = run(folder, place, overrides)
     if as_json:
         print_json(made)
         return
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in made.figures.items())
-    print(f"{made.weights} holds the averaged weights of epoch {made.epoch} of {made.epochs}: {figures}")
-    images = "test images" if split is Split.PAPER else "images that chose the epoch"
-    print(f"These are figures of the {images}, without an interval; `bundles evaluate` measures:")
+    _print_figures(made, "test images" if split is Split.PAPER else "images that chose the epoch")
     named, table, weights = (shlex.quote(str(one)) for one in (bundle, made.table, made.weights))
     print(f"measure:  derm-pacs bundles evaluate {named} --data {table} --weights {weights}{' --split test' if split is Split.PAPER else ''}")
     print(f"ship:     derm-pacs bundles export {named} --checkpoint {weights} --version VERSION")
+
+
+def _print_figures(made: "Trained", images: str) -> None:
+    """Print the figures and of which images they are: with SYNTHETIC before them where a program drew all of these."""
+    photographs, drawn = made.judged_on["photographs"], made.judged_on["synthetic"]
+    alone = "SYNTHETIC " if drawn and not photographs else ""
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in made.figures.items())
+    print(f"{made.weights} holds the averaged weights of epoch {made.epoch} of {made.epochs}: {alone}{figures}")
+    both = f" ({photographs} photographs, {drawn} SYNTHETIC{'; auc is of the photographs alone' if 'auc' in made.figures else ''})" if drawn and photographs else ""
+    print(f"These are figures of the {alone}{images}{both}, without an interval; `bundles evaluate` measures:")
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -16,6 +16,7 @@ from derm_training.gate.degraded import degrade
 from derm_training.measuring.statistics import wilson
 from derm_training.tables.manifest import read_rgb
 from derm_training.tables.rows import Row, Table
+from derm_training.tables.selection import synthetic
 
 Picture = NDArray[np.uint8]
 Gate = Callable[[Picture], str]
@@ -46,6 +47,12 @@ class GateMeasured:
     good: tuple[Passed, ...]
     not_skin: tuple[Passed, ...]
     degraded: tuple[Passed, ...]
+    table: str
+    """Name of the table's file or folder."""
+    synthetic: bool
+    """Whether a program drew the validation pictures, of which the damaged ones are made."""
+    count: int
+    """Pictures without skin, and as many damaged ones."""
     seed: int
 
 
@@ -54,18 +61,31 @@ def measure_gate(
 ) -> GateMeasured:
     """Send good, skinless and damaged pictures through the gate; `told` hears how it goes on.
 
-    Raises ValueError where the table has no validation pictures.
+    Raises ValueError where the table has no validation pictures, and where some of them are photographs and some drawn.
     """
     rows = [row for row in table.rows if row.split == "val"]
     if not rows:
         raise ValueError(f"{table.path} has no rows of split val: there is nothing good to let through")
+    by_program = _drawn_by_program(table, rows)
     told(f"{len(rows)} validation pictures")
     good = _passed("validation pictures", gate, ((row.dataset or "no dataset", read_rgb(row.image)) for row in rows))
     told(f"{count} pictures without skin")
     without = _passed("without skin", gate, not_skin.pictures(count, seed))
     told(f"{count} damaged validation pictures")
     damaged = _passed("damaged", gate, _damaged(rows, count, seed))
-    return GateMeasured(good=good, not_skin=without, degraded=damaged, seed=seed)
+    name = table.path.resolve().name
+    return GateMeasured(good=good, not_skin=without, degraded=damaged, table=name, synthetic=by_program, count=count, seed=seed)
+
+
+def _drawn_by_program(table: Table, rows: list[Row]) -> bool:
+    """Return whether a program drew the pictures; raises ValueError for some of both: they share no figure."""
+    drawn = sum(synthetic(row) for row in rows)
+    if 0 < drawn < len(rows):
+        raise ValueError(
+            f"{table.path} has {len(rows) - drawn} photographs and {drawn} pictures drawn by a program in its split val, which share no figure; "
+            "measure each kind with a table of its own"
+        )
+    return drawn > 0
 
 
 def _damaged(rows: list[Row], count: int, seed: int) -> Iterator[tuple[str, Picture]]:

@@ -19,12 +19,17 @@ from derm_training.learning.sampling import Balance, Batches, drawing, rarer_mor
 from derm_training.tables.manifest import read_table
 from derm_training.tables.masks import check_masks
 from derm_training.tables.rows import Row, Table, counted, spelled
-from derm_training.tables.splits import by_lesion, leaks, paper
+from derm_training.tables.selection import kinds, synthetic
+from derm_training.tables.splits import by_image, by_lesion, leaks, paper
 from derm_training.tables.usable import all_there, why_unusable
 
 Split = Literal["lesion", "paper"]
 Batch = dict[str, Any]
 _MASKS = {"lesion": lambda row: row.mask, "skin": lambda row: row.skin}  # what a channel of a mask network may draw
+
+
+class ClassesMissing(ValueError):
+    """Some classes of the network have no image in the table."""
 
 
 class Pictures(Dataset[Batch]):
@@ -113,7 +118,7 @@ class ClassifiedImages:
             batch=batch, seed=seed, others=chosen, other_batch=min(other_batch, len(aside)),
         )
         tell(f"training on {_by_label(train)}; {self.batches.count} drawn in each epoch{f', beside {_by_label(aside)}' if aside else ''}")
-        tell(f"judged on {_by_label(val)}")
+        tell(f"judged on {_by_label(val)}{photographs_alone(val)}")
         size = (Path(folder) / "cache", height, width)
         self.training = _loader(_labelled(drawn, labels, *size), self.batches)
         self.validation = _loader(_labelled(val, [known[row.label] for row in val], *size), batch)
@@ -148,27 +153,26 @@ class MaskedImages:
         if not rows:
             raise ValueError(f"{table.path} has no image with a mask: name one in the column mask")
         check_masks(table.path, ((row.image, _MASKS[one](row)) for row in rows for one in maps))
-        sides = divided(rows, split=split, seed=seed, where=table.path)
+        sides = divided(rows, split=split, seed=seed, where=table.path, by_class=False)
         train, val = (few(side, pictures) for side in sides)
         keep_table(Path(folder), [*train, *val], read=table.path)
         self.batches = Batches(drawing(train, [0] * len(train), "none", repeats), batch=batch, seed=seed)
-        tell(f"training on {len(train)} images with masks; {self.batches.count} drawn in each epoch")
-        tell(f"judged on {len(val)} images with masks")
+        tell(f"training on {len(train)} images with masks{of_kinds(train)}; {self.batches.count} drawn in each epoch")
+        tell(f"judged on {len(val)} images with masks{of_kinds(val)}")
         size = (Path(folder) / "cache", height, width)
         self.training = _loader(_masked(train, maps, *size), self.batches)
         self.validation = _loader(_masked(val, maps, *size), batch)
 
 
-def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path) -> tuple[list[Row], list[Row]]:
+def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path, by_class: bool = True) -> tuple[list[Row], list[Row]]:
     """Return the rows to learn from and those to judge by, and say how the split was made and what leaks by it.
 
     `lesion` takes the table's own split where it has one, otherwise makes one with whole lesions; `paper` ignores both and
-    draws by image. Raises ValueError if nothing is left on one side; rows of val or test alone are no images to learn from.
+    draws by image, `by_class` equally many of each. Raises ValueError if nothing is left on one side; rows of val or test alone
+    are no images to learn from.
     """
     if split == "paper":
-        made = paper(rows, seed=seed)
-        parts: Sequence[Row] = made.rows
-        tell(f"split of the paper, at random by image: {made.per_class_train} of each class to train, {made.per_class_test} to test (the paper: 900 and 100)")
+        parts = _drawn_by_image(rows, seed=seed, by_class=by_class)
     elif split != "lesion":
         raise ValueError(f"split is {split!r}; it can be lesion or paper")
     elif {"train", "val"} <= (given := {row.split for row in rows}):
@@ -192,6 +196,19 @@ def divided(rows: Sequence[Row], *, split: Split, seed: int, where: Path) -> tup
     if split == "paper" or found.leaked or found.unknown:
         tell(f"leak of the split: {found.sentence()}")
     return train, val
+
+
+def _drawn_by_image(rows: Sequence[Row], *, seed: int, by_class: bool) -> Sequence[Row]:
+    """Return the rows split at random by image, and say so, and whose split that is: of most bundles' papers it is not the one."""
+    if by_class:
+        made = paper(rows, seed=seed)
+        counts = f"{made.per_class_train} of each class to train, {made.per_class_test} to test"
+        tell(f"split at random by image, as in Ameri 2020 (there 900 and 100 of each class): {counts}")
+        return made.rows
+    parts = by_image(rows, seed=seed)
+    test = sum(row.split == "test" for row in parts)
+    tell(f"split at random by image, nine of ten to train: {len(parts) - test} to train, {test} to test")
+    return parts
 
 
 def few(rows: Sequence[Row], count: int | None) -> list[Row]:
@@ -218,10 +235,8 @@ def kept_rows(
     """
     kept: list[Row] = []
     left: Counter[str] = Counter(table.left_out)
-    for row, unusable in zip(rows, why_unusable(rows), strict=True):
-        if row.dataset in without_datasets:
-            left[f"of the dataset {row.dataset}"] += 1
-        elif unusable:
+    for row, unusable in zip(rows, why_unusable(rows, without_datasets), strict=True):
+        if unusable:
             left[unusable] += 1
         elif not wanted(row):
             left[reason] += 1
@@ -233,9 +248,19 @@ def kept_rows(
 
 
 def needed(rows: Sequence[Row], classes: Sequence[str], table: Table) -> None:
-    """Raise ValueError naming the classes of which no row is."""
+    """Raise ClassesMissing naming the classes of which no row is."""
     if absent := [label for label in classes if label not in {row.label for row in rows}]:
-        raise ValueError(f"{table.path} has no image labelled {', '.join(absent)} (column label); the network tells apart {', '.join(classes)}")
+        raise ClassesMissing(f"{table.path} has no image labelled {', '.join(absent)} (column label); the network tells apart {', '.join(classes)}")
+
+
+def of_kinds(rows: Sequence[Row]) -> str:
+    """Return how a line on these rows ends: whether they were drawn by a program (see `kinds`)."""
+    return kinds([row.dataset for row in rows])
+
+
+def photographs_alone(judging: Sequence[Row]) -> str:
+    """Return what is to be said of the figure where both kinds judge a classifier (`measures.AreaUnderCurve`), else nothing."""
+    return "; auc is of the photographs alone" if len({synthetic(row) for row in judging}) > 1 else ""
 
 
 def _labelled(rows: Sequence[Row], labels: Sequence[int], cache: Path, height: int, width: int) -> Pictures:
@@ -264,4 +289,5 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _by_label(rows: Sequence[Row]) -> str:
-    return ", ".join(f"{count} {label}" for label, count in sorted(Counter(row.label for row in rows).items()))
+    counts = ", ".join(f"{count} {label}" for label, count in sorted(Counter(row.label for row in rows).items()))
+    return counts + of_kinds(rows)

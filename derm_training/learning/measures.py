@@ -42,7 +42,7 @@ class AreaUnderCurve(Metric):
         logits, labels = torch.cat(self._logits), torch.cat(self._labels)
         datasets = np.array(self._datasets)
         if not self.by_dataset:
-            photographs = torch.tensor([not name.lower().startswith(SYNTHETIC) for name in self._datasets])
+            photographs = torch.tensor([not _drawn(name) for name in self._datasets])
             return self._area(logits[photographs], labels[photographs]) if photographs.any() else self._area(logits, labels)
         return {
             f"auc {name}": self._area(logits[torch.from_numpy(datasets == name)], labels[torch.from_numpy(datasets == name)])
@@ -59,7 +59,10 @@ class AreaUnderCurve(Metric):
 
 
 class MeanJaccard(Metric):
-    """Mean Jaccard index of the map `channel` over the pictures where its truth is known; of each dataset on request."""
+    """Mean Jaccard index of the map `channel` over the pictures where its truth is known; of each dataset on request.
+
+    Of photographs alone where there are any: on composed pictures the cut of the lesion is easy.
+    """
 
     def __init__(self, channel: int = 0, *, by_dataset: bool = False) -> None:
         self.channel = channel
@@ -85,13 +88,18 @@ class MeanJaccard(Metric):
     def compute(self) -> float | dict[str, float]:
         """Return the mean, NaN where no truth is known."""
         if not self.by_dataset:
-            return _mean([value for _, value in self._found])
+            photographs = [value for dataset, value in self._found if not _drawn(dataset)]
+            return _mean(photographs or [value for _, value in self._found])
         names = sorted({dataset for dataset, _ in self._found})
         return {f"jaccard {name}": _mean([value for dataset, value in self._found if dataset == name]) for name in names}
 
 
 def _prediction_and_targets(output: Mapping[str, Any]) -> tuple[Tensor, Mapping[str, Any]]:
     return output["pred"], output["label"]
+
+
+def _drawn(dataset: str) -> bool:
+    return dataset.lower().startswith(SYNTHETIC)
 
 
 def _mean(values: list[float]) -> float:

@@ -17,7 +17,17 @@ from derm_networks.transforms import ResizeAntialiased
 from derm_networks.windows import filled_windows
 from derm_training.learning.augmentation import ViewSettings, random_views
 from derm_training.learning.beginning import keep_table
-from derm_training.learning.loaders import Batch, Pictures, Split, divided, few, kept_rows, needed
+from derm_training.learning.loaders import (
+    Batch,
+    Pictures,
+    Split,
+    divided,
+    few,
+    kept_rows,
+    needed,
+    of_kinds,
+    photographs_alone,
+)
 from derm_training.learning.pictures import Bytes
 from derm_training.learning.progress import tell
 from derm_training.learning.sampling import Batches, drawing
@@ -32,6 +42,7 @@ class WholeMosaics(Dataset[Batch]):
     def __init__(self, rows: Sequence[Row], labels: Sequence[int]) -> None:
         self.rows = rows
         self.labels = labels
+        self.datasets = [row.dataset for row in rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,7 +50,7 @@ class WholeMosaics(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         row = self.rows[index]
         image = torch.from_numpy(read_grey(row.image))[None, None]
-        return {"image": image, "label": torch.tensor([self.labels[index]]), "dataset": [row.dataset]}
+        return {"image": image, "label": torch.tensor([self.labels[index]]), "dataset": [self.datasets[index]]}
 
 
 class MosaicWindows:
@@ -81,7 +92,8 @@ class MosaicWindows:
         owners = [row for row, windows in zip(train, parts, strict=True) for _ in windows]
         labels = [classes.index(row.label) for row in owners]
         self.batches = Batches(drawing(owners, labels, "class"), batch=batch, seed=seed)
-        tell(f"training on {len(owners)} windows of {len(train)} mosaics; judged on {len(val)} whole mosaics")
+        tell(f"training on {len(owners)} windows of {len(train)} mosaics{of_kinds(train)}")
+        tell(f"judged on {len(val)} whole mosaics{of_kinds(val)}{photographs_alone(val)}")
         options: Mapping[str, Any] = {"collate_fn": _as_it_is, "num_workers": 0, "generator": torch.Generator()}
         windows = Pictures(owners, np.concatenate(parts), {"label": torch.tensor(labels)})
         self.training: DataLoader[Batch] = DataLoader(windows, batch_sampler=self.batches, **options)

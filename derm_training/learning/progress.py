@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from derm_training.learning.schedule import step_loss
+from derm_training.tables.selection import is_drawn
 
 _CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 _EARLY_SECONDS = 30.0  # until the first word on the time left, where an epoch may take many minutes and no bar is shown
@@ -88,11 +89,16 @@ class TrainingProgress:
     def _epoch(self, engine: Engine) -> None:
         epochs, last = engine.state.epoch, engine.state.max_epochs or 0
         loss = self._loss / (engine.state.epoch_length or 1)
-        metrics = self.validator.state.metrics if self.validator is not None else {}
-        figures = "".join(f", {name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float) and math.isfinite(value))
         rest = (time.monotonic() - self._began) / (epochs - self._first) * (last - epochs)
         left = f"; about {duration(rest)} left" if rest and self._bar is None else ""
-        tell(f"epoch {epochs} of {last}: loss {loss:.4f}{figures}{left}")
+        tell(f"epoch {epochs} of {last}: loss {loss:.4f}{self._figures()}{left}")
+
+    def _figures(self) -> str:
+        if self.validator is None:
+            return ""
+        values = {name: value for name, value in self.validator.state.metrics.items() if isinstance(value, float) and math.isfinite(value)}
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+        return f", {'SYNTHETIC ' if _drawn_alone(self.validator) else ''}{figures}" if figures else ""
 
     def _end(self) -> None:
         if self._bar is not None:
@@ -101,3 +107,9 @@ class TrainingProgress:
     def _fail(self, error: BaseException) -> None:
         self._end()
         raise error
+
+
+def _drawn_alone(validator: Engine) -> bool:
+    """Return whether all images that `validator` judges by were drawn by a program; its loader's data set names the set of each."""
+    datasets = getattr(getattr(getattr(validator, "data_loader", None), "dataset", None), "datasets", [])
+    return bool(datasets) and all(map(is_drawn, datasets))

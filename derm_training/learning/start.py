@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from derm_networks.pretrained import load, read_state
+from derm_networks.pretrained import load, load_published, read_state, recognised
 from derm_training.learning.batch_norm import normalised
 from derm_training.learning.progress import tell
 
@@ -22,8 +22,9 @@ def started(
     """Return `network` on `device`, beginning with the weights that `pretrained` names.
 
     None or `none`: as it is. A file (safetensors, or a state dict by torch.save): all of its tensors that have a place of their
-    name and shape in the network. Any other name: `derm_networks.pretrained` gets the weights for `part` of the network,
-    the whole where None. `batch_norm` names the sequences of layers that are normalised while they learn.
+    name and shape in the network; a published file that was fetched by other means: as if it were named. Any other name:
+    `derm_networks.pretrained` gets the weights for `part` of the network, the whole where None. `batch_norm` names the sequences
+    of layers that are normalised while they learn.
     """
     if pretrained not in {None, "none"}:
         if Path(str(pretrained)).suffix in {".pt", ".pth", ".safetensors"}:
@@ -37,10 +38,16 @@ def started(
 
 
 def _from_file(network: nn.Module, file: Path) -> list[str]:
-    """Load what fits and return the names of the others; raises ValueError if nothing fits."""
+    """Load a published file as one that is fetched by name, of any other what fits; return the names of the tensors left as they were.
+
+    Raises ValueError if nothing fits, or if a published file is of a network that computes something else.
+    """
     if not file.is_file():
         raise ValueError(f"{file} does not exist; pretrained names weights such as imagenet, a file, or none")
     given = read_state(file)
+    published = recognised(network, given)
+    if published is not None:
+        return load_published(network, given, published)
     own = network.state_dict()
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if not fitting:

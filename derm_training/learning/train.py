@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,15 @@ from monai.bundle.workflows import ConfigWorkflow
 
 from derm_training.learning.beginning import keep_settings
 from derm_training.learning.checkpoints import best_epoch
+from derm_training.learning.loaders import ClassesMissing
+from derm_training.tables.manifest import read_table
+from derm_training.tables.selection import synthetic
 
 _COMPONENT = re.compile(r"component '([^']+)'")
 """How an error of MONAI's `instantiate` names the class or function that it could not call."""
+
+_JOINED = re.compile(r"\bjoined\(@data, *@(\w+)")
+"""How a configuration names the setting whose table `joined_tables.joined` adds to `data`."""
 
 _SAID = (ValueError, FileNotFoundError, ModuleNotFoundError)
 """What the parts of a training raise with a sentence for the person; its own cause is for whoever mends the part."""
@@ -36,6 +43,8 @@ class Trained:
     seconds: float
     """What all epochs took, those before a stop too."""
     figures: Mapping[str, float]
+    judged_on: Mapping[str, int]
+    """How many `photographs` and how many `synthetic` images, drawn by a program, the figures are of."""
 
 
 def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
@@ -59,7 +68,7 @@ def train(bundle: Path, out: Path, settings: Mapping[str, Any]) -> Trained:
         workflow.run()
         workflow.finalize()
     except (RuntimeError, ValueError) as error:
-        raise _told(error, own) from error
+        raise _told(error, own, settings) from error
     return trained(out, next(iter(own["evaluator"]["key_val_metric"])) if settings.get("split") != "paper" else "")
 
 
@@ -72,7 +81,17 @@ def trained(out: Path, metric: str) -> Trained:
     epoch = best_epoch(records, metric)
     seconds = sum(one["seconds"] for one in records)
     figures = {name: value for name, value in records[epoch - 1].items() if name not in {"epoch", "seconds"}}
-    return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=len(records), epoch=epoch, seconds=seconds, figures=figures)
+    table = out / "table.csv"
+    return Trained(
+        weights=out / "best.pt", table=table, epochs=len(records), epoch=epoch, seconds=seconds, figures=figures, judged_on=_judged_on(table)
+    )
+
+
+def _judged_on(table: Path) -> dict[str, int]:
+    """Count the images of either kind on the judging side of a training's table."""
+    rows = read_table(table).rows if table.is_file() else ()  # a configuration of one's own may write none
+    drawn = Counter(synthetic(row) for row in rows if row.split in {"val", "test"})
+    return {"photographs": drawn[False], "synthetic": drawn[True]}
 
 
 def _plain(own: Mapping[str, Any]) -> list[str]:
@@ -94,7 +113,7 @@ def _workflow(config: Path, settings: dict[str, Any]) -> ConfigWorkflow:
         )
 
 
-def _told(error: Exception, own: Mapping[str, Any]) -> Exception:
+def _told(error: Exception, own: Mapping[str, Any], settings: Mapping[str, Any]) -> Exception:
     """MONAI wraps what a part raises in its own errors: the first that is none of these says what is wrong, the one around it of which part."""
     inner: BaseException = error
     part = None
@@ -105,8 +124,17 @@ def _told(error: Exception, own: Mapping[str, Any]) -> Exception:
     if wrong_settings or isinstance(inner, _SAID):
         places = sorted(_made_as(part[1].rpartition(".")[2], own)) if part else []
         what, semicolon, remedy = str(inner).partition("; ")
-        return TrainingError(f"{what}{' (' + ', '.join(places) + ' in train.json)' if places else ''}{semicolon}{remedy}")
+        joining = _joining(own, settings) if isinstance(inner, ClassesMissing) else ""
+        return TrainingError(f"{what}{' (' + ', '.join(places) + ' in train.json)' if places else ''}{semicolon}{remedy}{joining}")
     return error
+
+
+def _joining(own: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Say how a table with the missing classes is joined, where the configuration has a setting for one and none is named."""
+    named = _JOINED.search(json.dumps(own))
+    if named is None or {**own, **settings}.get(named[1]) is not None:
+        return ""
+    return f"; join a table that has the others with --set {named[1]}=TABLE, such as DIR/MANIFEST.csv of `derm-pacs samples dermatoses --out DIR`"
 
 
 def _made_as(target: str, config: Mapping[str, Any] | list[Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from derm_networks.bundle_files import file_inside
 from derm_training.measuring import task_figures
 from derm_training.measuring.class_figures import Judged
+from derm_training.measuring.prediction_table import Line, classified_lines, drawn_lines
 from derm_training.measuring.predictions import Classified, Device, Drawn, predict
 from derm_training.measuring.statement import RESEARCH_USE, statement
 from derm_training.measuring.statistics import roc
@@ -51,14 +52,17 @@ class ImageSet:
     table: Path
     split: str
     datasets: tuple[str, ...] = ()
+    sensitivities: tuple[float, ...] = ()
+    """At which operating points are wanted beside the question's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The report as plain values, and what the plots of each task are made from (None for masks)."""
+    """The report as plain values, what the plots of each task are made from (None for masks), and what was said of each image."""
 
     report: Plain
     judged: tuple[Judged | None, ...]
+    predictions: tuple[Line, ...]
 
 
 def evaluate(question: Question) -> Evaluation:
@@ -68,6 +72,7 @@ def evaluate(question: Question) -> Evaluation:
     bundle = _identity(folder, serving, question.weights)
     tasks: list[Plain] = []
     judged: list[Judged | None] = []
+    predictions: list[Line] = []
     for images in image_sets(question.data, question.split, settings.get("report", [])):
         said = predict(
             folder, images.table, split=images.split, datasets=images.datasets, weights=question.weights, device=question.device
@@ -75,21 +80,24 @@ def evaluate(question: Question) -> Evaluation:
         head = {"title": images.title, "table": images.table.name, "split": said.selection.split, "leak": said.selection.leak}
         kinds, left_out = _kinds(said, metadata.get("tasks", {}))
         for by_program, chosen in kinds.items():
+            rows = _rows(said, chosen)
             if isinstance(said, Classified):
-                values, material = _classified(said, chosen, serving, metadata, question.sensitivity)
+                values, material = _classified(said, chosen, serving, metadata, [question.sensitivity, *images.sensitivities])
+                predictions += classified_lines(images.table, rows, material, values["classes"])
             else:
                 values, material = _drawn(said, chosen), None
+                predictions += drawn_lines(images.table, rows, said.jaccard[chosen], said.dice[chosen])
             task = {"synthetic": by_program, "left_out": left_out} | head | values
             tasks.append(task | {"statement": statement(task)})
             judged.append(material)
     report = {"schema": 1, "research_use": RESEARCH_USE, "bundle": bundle, "paper": metadata.get("paper"), "tasks": tasks}
-    return Evaluation(report=report, judged=tuple(judged))
+    return Evaluation(report=report, judged=tuple(judged), predictions=tuple(predictions))
 
 
 def image_sets(data: Sequence[Path], split: str, named: Sequence[Plain]) -> list[ImageSet]:
     """Return what is to be measured; `named` is `report` of evaluate.json, for which the folders in `data` are searched.
 
-    Raises ValueError where folders hold some of the named tables and not all.
+    Raises ValueError where folders hold some of the named tables and not all, and for a sensitivity that cannot be reached.
     """
     found = {one["data"]: next((folder / one["data"] for folder in data if (folder / one["data"]).is_file()), None) for one in named}
     if not any(found.values()):
@@ -99,10 +107,19 @@ def image_sets(data: Sequence[Path], split: str, named: Sequence[Plain]) -> list
     if split:
         raise ValueError("evaluate.json says which split each of its tables is measured on: name a table, or leave --split out")
     return [
-        ImageSet(title=one["title"], table=file, split=one["split"], datasets=tuple(one.get("datasets", ())))
+        ImageSet(title=one["title"], table=file, split=one["split"], datasets=tuple(one.get("datasets", ())), sensitivities=_sensitivities(one))
         for one in named
         if (file := found[one["data"]]) is not None
     ]
+
+
+def _sensitivities(named: Plain) -> tuple[float, ...]:
+    found = tuple(named.get("sensitivities", ()))
+    if wrong := [one for one in found if not 0 < one <= 1]:
+        raise ValueError(
+            f"report in evaluate.json names the sensitivity {wrong[0]:g} for {named['data']}; write shares above 0 and up to 1, such as 0.894"
+        )
+    return found
 
 
 def answer(said: Evaluation) -> Plain:
@@ -164,7 +181,7 @@ def _kinds(said: Classified | Drawn, tasks: Plain) -> tuple[dict[bool, list[int]
     return found, left_out
 
 
-def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: Plain, target: float) -> tuple[Plain, Judged]:
+def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: Plain, sensitivities: Sequence[float]) -> tuple[Plain, Judged]:
     """Measure the chosen rows; where the metadata names the classes of this kind of images, they alone are told apart."""
     output = next(one for one in serving["outputs"] if one["kind"] == "classification")
     every = [one["id"] for one in output["classes"]]
@@ -185,7 +202,7 @@ def _classified(said: Classified, chosen: list[int], serving: Plain, metadata: P
         classes=classes,
         positive=positive,
         threshold=point["threshold"] if point else 0.5,
-        target=target,
+        sensitivities=sensitivities,
     )
     values["temperature"] = output["temperature"]
     values["temperature_of"] = "window" if windows else "image"

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from derm_networks.pretrained import read_state
+from derm_training.measuring.progress import shown
 from derm_training.measuring.statistics import Values, dice, jaccard
 from derm_training.tables.manifest import read_mask, read_rgb
 from derm_training.tables.rows import Row
@@ -156,7 +157,7 @@ def predict(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="y values can not be all")  # one class alone: the figure is None
-            return _run(workflow)
+            return _run(workflow, table)
     except RuntimeError as error:
         raise _cause(error, weights) from error
 
@@ -180,7 +181,7 @@ def _cause(error: BaseException, weights: Path | None) -> BaseException:
     return error
 
 
-def _run(workflow: ConfigWorkflow) -> Classified | Drawn:
+def _run(workflow: ConfigWorkflow, table: Path) -> Classified | Drawn:
     collected = _Collected()
     with redirect_stdout(StringIO()):  # handlers of the configuration print; the command's answer stands alone on stdout
         workflow.initialize()
@@ -192,7 +193,8 @@ def _run(workflow: ConfigWorkflow) -> Classified | Drawn:
             evaluator.add_event_handler(IterationEvents.FORWARD_COMPLETED, collected.take_logits)
         else:
             evaluator.add_event_handler(Events.ITERATION_COMPLETED, collected.take_masks)
-        workflow.run()
+        with shown(evaluator, f"measuring {table.name}", collected.finite, len(selection.rows)):
+            workflow.run()
     _refuse_what_is_no_number(selection.rows, collected.finite)
     if classifies:
         return Classified(selection=selection, logits=np.concatenate(collected.logits))

@@ -62,7 +62,7 @@ def classified(
     classes: Sequence[str],
     positive: str | None,
     threshold: float,
-    target: float,
+    sensitivities: Sequence[float],
 ) -> tuple[Plain, Judged]:
     """Measure logits (N, classes), already divided by the temperature, of `rows`; `train` teaches the colour baseline."""
     truth = np.array([classes.index(row.label) for row in rows])
@@ -86,7 +86,7 @@ def classified(
         "overall": part(judged, logits, DRAWS),
         "per_source": {name: part_of(judged, logits, chosen) for name, chosen in by(rows, lambda row: row.source).items()},
         "per_dataset": {name: part_of(judged, logits, chosen) for name, chosen in by(rows, lambda row: row.dataset).items()},
-        "operating_points": [] if positive is None else operating_points(judged, target),
+        "operating_points": [] if positive is None else operating_points(judged, sensitivities),
         "calibration": _calibration(calibration(logits, truth, groups, _confident_of(judged))),
         "confusion": confusion(truth, judged.called, len(classes)).tolist(),
         "per_class": {},
@@ -125,8 +125,8 @@ def _confident_of(judged: Judged) -> int | None:
     return None if judged.several else judged.positive
 
 
-def operating_points(judged: Judged, target: float) -> list[Plain]:
-    """Return the bundle's own threshold, and the largest ones that reach the target sensitivity and every positive.
+def operating_points(judged: Judged, sensitivities: Sequence[float]) -> list[Plain]:
+    """Return the bundle's own threshold, and the largest ones that reach each of the sensitivities and every positive.
 
     Of several classes they are those of the positive class against the rest.
     """
@@ -135,7 +135,7 @@ def operating_points(judged: Judged, target: float) -> list[Plain]:
     if positive.any():
         points += [
             (f"sensitivity {100 * wanted:g} %", at_sensitivity(positive, judged.scores, wanted))
-            for wanted in dict.fromkeys((target, 1.0))
+            for wanted in sorted({*sensitivities, 1.0})
         ]
     return [
         {"id": name, "threshold": float(point.threshold)} | plain(class_figures.at_point(judged, point)) for name, point in points

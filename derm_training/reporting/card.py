@@ -7,6 +7,7 @@ from typing import Any
 
 from derm_training.measuring.statement import images_counted
 from derm_training.reporting.calibration_words import as_shipped, scaled
+from derm_training.reporting.gate_words import GATE, gate_block
 from derm_training.reporting.report import MAIN, NAMES, figure, picture_name
 
 Plain = dict[str, Any]
@@ -18,6 +19,7 @@ _METRICS = {
 
 _CARD = Path("docs") / "README.md"
 NOT_MEASURED = "Not measured yet: no figures are known of these weights. `derm-pacs bundles evaluate BUNDLE --data TABLE --write` measures them."
+GATE_NOT_MEASURED = "Not measured yet: what this gate lets through is not known. `derm-pacs bundles quality BUNDLE --data TABLE --write` counts it."
 
 
 def write_figures(bundle: Path, report: Plain) -> None:
@@ -30,19 +32,38 @@ def write_figures(bundle: Path, report: Plain) -> None:
     write_block(bundle / _CARD, "figures", figures_block(report))
 
 
-def check_card(bundle: Path) -> None:
-    """Raise ValueError where the bundle has no card with the block `figures`, and figures have no place to stand in."""
-    _parted(bundle / _CARD, "figures")
+def write_gate(bundle: Path, values: Plain) -> None:
+    """Put the counts of `gate_values` into docs/report/gate.json and docs/README.md; raises what `check_card` does, before it writes."""
+    check_card(bundle, "gate")
+    (bundle / GATE).parent.mkdir(parents=True, exist_ok=True)
+    (bundle / GATE).write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_block(bundle / _CARD, "gate", gate_block(values))
+
+
+def check_card(bundle: Path, block: str = "figures") -> None:
+    """Raise ValueError where the bundle has no card with this block, and figures have no place to stand in."""
+    _parted(bundle / _CARD, block)
 
 
 def forget_figures(bundle: Path) -> bool:
     """Let the block `figures` of the card say that nothing was measured; return whether figures stood in it. A card may have none."""
+    return _forget(bundle, "figures", NOT_MEASURED)
+
+
+def forget_gate(bundle: Path) -> bool:
+    """Delete docs/report/gate.json and let the block `gate` of the card say that nothing was measured; return whether counts stood in either."""
+    counted = (bundle / GATE).is_file()
+    (bundle / GATE).unlink(missing_ok=True)
+    return _forget(bundle, "gate", GATE_NOT_MEASURED) or counted
+
+
+def _forget(bundle: Path, block: str, not_measured: str) -> bool:
     try:
-        _, former, _ = _parted(bundle / _CARD, "figures")
+        _, former, _ = _parted(bundle / _CARD, block)
     except ValueError:
         return False
-    write_block(bundle / _CARD, "figures", NOT_MEASURED)
-    return former.strip() not in {"", NOT_MEASURED}
+    write_block(bundle / _CARD, block, not_measured)
+    return former.strip() not in {"", not_measured}
 
 
 def write_block(card: Path, name: str, text: str) -> None:

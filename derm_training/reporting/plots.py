@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -142,7 +143,7 @@ def _roc(task: Plain, judged: Judged) -> Figure:
     if judged.baseline is not None:
         colour = roc(positive, judged.baseline[:, judged.positive])
         axes.plot(colour.false_positive, colour.true_positive, color=_OTHER, linewidth=1.3, label=f"colour alone, AUC {task['overall']['baseline_auc']:.3f}")
-    for marker, point in zip("osD", task["operating_points"], strict=False):
+    for marker, point in zip(cycle("osD^v"), task["operating_points"], strict=False):
         if point["specificity"] is not None and point["sensitivity"] is not None:
             axes.plot(
                 1 - point["specificity"], point["sensitivity"], marker, color=_ALARM, markersize=6.5, clip_on=False, zorder=5,

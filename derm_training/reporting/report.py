@@ -174,12 +174,14 @@ def _main_table(task: Plain, paper: Plain | None) -> str:
         for name in MAIN[task["kind"]]
     }
     told = paper.get("figures", {}) if paper else {}
+    # a paper's specificity at a sensitivity stands beside the network's own there
+    there = {f"specificity at {point['id']}": cell(point, "specificity") for point in task.get("operating_points", [])}
     head = "<th>figure</th><th>this network (95 %)</th>"
     head += f"<th>{'colour alone' if task['kind'] == 'classification' else 'simple means'} (95 %)</th>" if any(simple.values()) else ""
     head += '<th class="paper">the paper&rsquo;s own, on its own data</th>' if told else ""
     lines = []
     for name in dict.fromkeys((*MAIN[task["kind"]], *told)):
-        own = cell(overall, name) if name in overall else ""
+        own = cell(overall, name) if name in overall else there.get(name)
         cells = f"<td>{NAMES.get(name, html.escape(name.replace('_', ' ')))}</td><td>{own or '&ndash;'}</td>"
         cells += f"<td>{simple.get(name) or '&ndash;'}</td>" if any(simple.values()) else ""
         cells += f'<td class="paper">{_told(told.get(name))}</td>' if told else ""

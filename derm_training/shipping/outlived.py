@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from derm_training.gate.novelty import features_file
-from derm_training.reporting.card import forget_figures
+from derm_training.reporting.card import forget_figures, forget_gate
 from derm_training.reporting.report import remove_report
 
 _STOCK = ("evaluate.json", "inference.json")
@@ -35,7 +35,9 @@ def take_out(folder: Path, description: dict[str, Any]) -> Outlived:
     limit = description["quality"].pop("novelty", None)
     if features is not None:
         features.unlink(missing_ok=True)
-    figures = [bool(description.pop("validation", None)), remove_report(folder / "docs" / "report"), forget_figures(folder)]
+    figures = [
+        bool(description.pop("validation", None)), remove_report(folder / "docs" / "report"), forget_figures(folder), forget_gate(folder),
+    ]  # fmt: skip
     temperatures = []
     for output in description["outputs"]:
         if output.get("temperature", 1.0) != 1.0:

@@ -9,7 +9,7 @@ from typing import Literal
 from derm_training.tables.manifest import is_grey, read_table
 from derm_training.tables.masks import check_masks
 from derm_training.tables.rows import Row, spelled
-from derm_training.tables.splits import leaks, paper
+from derm_training.tables.splits import by_image, leaks, paper
 from derm_training.tables.usable import COLOURED, all_there, why_unusable
 
 SYNTHETIC = "synthetic"
@@ -31,7 +31,7 @@ class Selection:
     left_out: dict[str, int]
     """The reason to the number of images: other diagnoses, and pictures in colour, of those asked for; what no line of the table can give, of all."""
     leak: str = ""
-    """What leaks by the paper's own split, in a sentence."""
+    """What leaks by a split at random by image, in a sentence."""
 
 
 def select(
@@ -40,26 +40,27 @@ def select(
     split: str,
     labels: Sequence[str],
     datasets: Sequence[str] = (),
+    without_datasets: Sequence[str] = (),
     seed: int = 0,
     colour: Colour = "RGB",
     mixed: bool = False,
 ) -> Selection:
     """Choose from `table`: rows of `labels`, or with no labels every row with a mask.
 
-    `split` is that of the rows; `all` takes every row, `paper` repeats a paper's own split by image, and the empty text takes what
-    the table keeps aside: val, else test, else everything. `datasets` leaves only these. With `colour` GREY pictures in colour are
-    counted and left out, which the service refuses for a bundle that reads grey. Raises ValueError where nothing is left, for
+    `split` is that of the rows; `all` takes every row, and the empty text takes what the table keeps aside: val, else test, else
+    everything. `paper` draws the split at random by image that a training of the same `seed` draws, from the rows that it draws from:
+    without those of `without_datasets`, which has no other use. `datasets` leaves only these. With `colour` GREY pictures in colour
+    are counted and left out, which the service refuses for a bundle that reads grey. Raises ValueError where nothing is left, for
     another split, and where photographs and drawn pictures would be measured as one, unless `mixed` says that they are kept apart later.
     """
     if split and split not in SPLITS:
         raise ValueError(f"there is no split {split!r}; it can be {', '.join(SPLITS)}")
     read = read_table(table)
     left_out: Counter[str] = Counter(read.left_out)
-    known, unknown = _divided(_usable(read.rows, left_out) if split == "paper" else read.rows, labels)
-    leak = ""
+    parts: Sequence[Row] = read.rows
     if split == "paper":
-        known = list(paper(known, seed=seed).rows)
-        leak = leaks(known).sentence()
+        parts = _drawn_anew(table, _usable(read.rows, without_datasets, left_out), labels, left_out, seed=seed, colour=colour)
+    known, unknown = _divided(parts, labels)
     chosen = split or next((one for one in ("val", "test") if any(row.split == one for row in known)), "all")
     wanted = {"paper": "test"}.get(chosen, chosen)
     rows = [row for row in known if wanted in {"all", row.split} and _is_of(row, datasets)]
@@ -70,24 +71,55 @@ def select(
     if not rows:
         held = _held_words(read.rows, known, labels, datasets)
         raise ValueError(f"{table} has no image to measure: split {chosen}, {_wanted_words(labels, datasets)}; {held}")
+    _check(table, rows, masks=not labels, mixed=mixed)
+    train = _for_the_baseline(known, rows, chosen, left_out)
+    if colour == "GREY" and split != "paper":  # which is drawn from grey pictures
+        rows, train = _grey(table, rows, left_out), [row for row in train if is_grey(row.image)]
+    leak = leaks(known).sentence() if split == "paper" else ""
+    return Selection(rows=tuple(rows), train=tuple(train), split=chosen, left_out=dict(+left_out), leak=leak)
+
+
+def _drawn_anew(
+    table: Path, rows: Sequence[Row], labels: Sequence[str], left_out: Counter[str], *, seed: int, colour: Colour
+) -> list[Row]:
+    """Return the rows with the split that a training draws by image (`loaders.divided`); those that it does not draw from as they are."""
+    if not labels:
+        masked = [row for row in rows if row.mask or row.skin]  # either teaches a map of the network
+        others = [row for row in rows if not (row.mask or row.skin)]
+        return [*(by_image(masked, seed=seed) if masked else ()), *others]
+    known, others = _divided(rows, labels)
+    if colour == "GREY":
+        all_there(table, (row.image for row in known))
+        known = _grey(table, known, left_out)
+    return [*paper(known, seed=seed).rows, *others]
+
+
+def _for_the_baseline(known: Sequence[Row], rows: Sequence[Row], chosen: str, left_out: Counter[str]) -> list[Row]:
+    """Return the rows that teach the colour baseline, none of a lesion that is measured, and count those whose image is not there."""
+    measured = {row.group for row in rows} if chosen != "paper" else set()
+    train = [row for row in known if row.split == "train" and chosen != "train" and row.group not in measured]
+    # who measures on images kept aside need not have those of training
+    if absent := sum(not row.image.is_file() for row in train):
+        left_out["to train the baseline that are not there"] += absent
+    return [row for row in train if row.image.is_file()]
+
+
+def _grey(table: Path, rows: Sequence[Row], left_out: Counter[str]) -> list[Row]:
+    """Return the rows whose picture is grey and count the others; raises ValueError where all are in colour."""
+    grey = [row for row in rows if is_grey(row.image)]
+    left_out[COLOURED] += len(rows) - len(grey)
+    if rows and not grey:
+        raise ValueError(f"{table} has no image to measure: all {len(rows)} are {COLOURED}; convert them to grey, or take another bundle")
+    return grey
+
+
+def _check(table: Path, rows: Sequence[Row], *, masks: bool, mixed: bool) -> None:
+    """Raise ValueError for rows that cannot be measured: of two kinds, without a file, or with a mask that cannot be theirs."""
     if not mixed:
         _refuse_two_kinds(table, rows)
     all_there(table, (row.image for row in rows))
-    if not labels:
+    if masks:
         check_masks(table, ((row.image, row.mask) for row in rows))
-    measured = {row.group for row in rows} if split != "paper" else set()
-    train = [row for row in known if row.split == "train" and chosen != "train" and row.group not in measured]
-    # they teach the colour baseline only: who measures on images kept aside need not have those of training
-    if absent := sum(not row.image.is_file() for row in train):
-        left_out["to train the baseline that are not there"] += absent
-        train = [row for row in train if row.image.is_file()]
-    if colour == "GREY":
-        grey = [row for row in rows if is_grey(row.image)]
-        left_out[COLOURED] += len(rows) - len(grey)
-        if not grey:
-            raise ValueError(f"{table} has no image to measure: all {len(rows)} are {COLOURED}; convert them to grey, or take another bundle")
-        rows, train = grey, [row for row in train if is_grey(row.image)]
-    return Selection(rows=tuple(rows), train=tuple(train), split=chosen, left_out=dict(+left_out), leak=leak)
 
 
 def _refuse_two_kinds(table: Path, rows: Sequence[Row]) -> None:
@@ -115,9 +147,9 @@ def _is_of(row: Row, datasets: Sequence[str]) -> bool:
     return not datasets or row.dataset in datasets
 
 
-def _usable(rows: Sequence[Row], left_out: Counter[str]) -> list[Row]:
+def _usable(rows: Sequence[Row], without_datasets: Sequence[str], left_out: Counter[str]) -> list[Row]:
     """Return the rows that a training draws its split from."""
-    reasons = why_unusable(rows)
+    reasons = why_unusable(rows, without_datasets)
     left_out.update(filter(None, reasons))
     return [row for row, reason in zip(rows, reasons, strict=True) if not reason]
 
@@ -145,4 +177,17 @@ def _counts(names: Iterable[str]) -> str:
 
 def synthetic(row: Row) -> bool:
     """Return whether the image was drawn by a program, in whole or in part."""
-    return row.dataset.lower().startswith(SYNTHETIC)
+    return is_drawn(row.dataset)
+
+
+def is_drawn(dataset: str) -> bool:
+    """Return whether the images of a data set of this name were drawn by a program, in whole or in part."""
+    return dataset.lower().startswith(SYNTHETIC)
+
+
+def kinds(datasets: Sequence[str]) -> str:
+    """Return how a line on images ends, one data set's name for each image: empty where none was drawn by a program."""
+    drawn = sum(map(is_drawn, datasets))
+    if not drawn:
+        return ""
+    return " (SYNTHETIC)" if drawn == len(datasets) else f" ({len(datasets) - drawn} photographs, {drawn} SYNTHETIC)"

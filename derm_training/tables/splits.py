@@ -59,19 +59,29 @@ def paper(rows: Sequence[Row], *, per_class_train: int = 900, per_class_test: in
     Where a class has fewer images than asked for, all classes shrink to what it has, in the same proportion.
     Raises ValueError where a class has fewer than two images.
     """
-    labels = sorted({row.label for row in rows})
     present = Counter(row.label for row in rows)
     wanted = per_class_train + per_class_test
-    available = min([wanted, *(present[label] for label in labels)])
+    available = min([wanted, *present.values()])
     if available < 2:
-        raise ValueError("a class of the table has fewer than two images: there is nothing to split")
+        raise ValueError(
+            f"class {min(present, key=lambda label: present[label])} has fewer than two images, and nothing to split by image; "
+            "add images of it, or take another split"
+        )
     test = max(1, round(available * per_class_test / wanted))
     chosen: list[Row] = []
-    for label in labels:
-        members = sorted((row for row in rows if row.label == label), key=lambda row: row.image.as_posix())
-        drawn = random.Random(f"{seed} {label}").sample(members, available)  # noqa: S311 - a draw by seed, no secret
-        chosen += [replace(row, split="test" if number < test else "train") for number, row in enumerate(drawn)]
+    for label in sorted(present):
+        chosen += _sides([row for row in rows if row.label == label], available, test, f"{seed} {label}")
     return PaperSplit(rows=tuple(chosen), per_class_train=available - test, per_class_test=test)
+
+
+def by_image(rows: Sequence[Row], *, seed: int, test_share: float = 0.1) -> tuple[Row, ...]:
+    """Split all rows at random by image, in the proportion of `paper` and whatever they show: masks have no classes to balance.
+
+    Raises ValueError where there are fewer than two.
+    """
+    if len(rows) < 2:
+        raise ValueError("there are fewer than two images, and nothing to split by image; add images, or take another split")
+    return _sides(rows, len(rows), max(1, round(len(rows) * test_share)), str(seed))
 
 
 def leaks(rows: Sequence[Row]) -> Leaks:
@@ -83,6 +93,13 @@ def leaks(rows: Sequence[Row]) -> Leaks:
         leaked=sum(row.group in trained for row in judged),
         unknown=sum(not row.lesion_known for row in judged),
     )
+
+
+def _sides(rows: Sequence[Row], count: int, test: int, seed: str) -> tuple[Row, ...]:
+    """Return `count` of the rows drawn by `seed`, the first `test` of them with `split` test, the others train; their order plays no part."""
+    members = sorted(rows, key=lambda row: row.image.as_posix())
+    drawn = random.Random(seed).sample(members, count)  # noqa: S311 - a draw by seed, no secret
+    return tuple(replace(row, split="test" if number < test else "train") for number, row in enumerate(drawn))
 
 
 def _drawn(group: str, seed: int) -> str:

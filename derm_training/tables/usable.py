@@ -11,16 +11,23 @@ COLOURED = "in colour, where the bundle reads grey"
 """Why rows are left out, as counts of them say it."""
 
 
-def why_unusable(rows: Sequence[Row]) -> list[str]:
+def why_unusable(rows: Sequence[Row], without_datasets: Collection[str] = ()) -> list[str]:
     """Return for each row why no training takes it, empty where one does.
 
-    Datasets whose name ends in -full repeat the images of another at full size where the table has the set without it; rows
-    without a split are on no side where others have one.
+    `without_datasets` are those that the training's configuration leaves out. Datasets whose name ends in -full repeat the
+    images of another at full size where the table has the set without it; rows without a split are on no side where others
+    have one.
     """
     repeating, some_have_a_split = _repeating({row.dataset for row in rows}), any(row.split for row in rows)
-    return [
-        REPEATED if row.dataset in repeating else SIDELESS if some_have_a_split and not row.split else "" for row in rows
-    ]
+
+    def why(row: Row) -> str:
+        if row.dataset in without_datasets:
+            return f"of the dataset {row.dataset}"
+        if row.dataset in repeating:
+            return REPEATED
+        return SIDELESS if some_have_a_split and not row.split else ""
+
+    return [why(row) for row in rows]
 
 
 def _repeating(datasets: Collection[str]) -> set[str]:

@@ -17,6 +17,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from derm_pacs.cli.exit_codes import ExitCode
 from derm_pacs.cli.main import run
@@ -193,6 +194,7 @@ def test_the_bundle_reads_an_image_in_the_service_and_the_report_in_the_pacs_say
     for output in made.description.outputs:
         if isinstance(output, ClassificationOutput):
             check_classification(output, said, finding(story, name, output))
+            check_explanation(made.description, finding(story, name, output), results)
         else:
             check_segmentation(output, said, finding(story, name, output), image, results)
 
@@ -235,6 +237,18 @@ def check_classification(output: ClassificationOutput, said: list[ReadGroup], fo
     said_of = {one.finding: number.value for one in said if (number := one.number("probability")) is not None}
     assert said_of == pytest.approx(expected, abs=1e-6)
     assert sum(said_of.values()) == pytest.approx(1, abs=1e-5)
+
+
+def check_explanation(described: ServingDescription, found: dict[str, Any], results: list[pydicom.Dataset]) -> None:
+    """Where the bundle explains, the map of the class that its threshold is for is kept, and a picture of the results shows it."""
+    if described.explanation is None:
+        assert "saliency" not in found
+        return
+    kept = found["saliency"]
+    assert kept["method"] == described.explanation.method
+    assert kept["class_id"] in {one["class_id"] for one in found["probabilities"]}
+    assert min(kept["rows"], kept["columns"]) > 1
+    assert any(one.SOPClassUID == SecondaryCaptureImageStorage for one in results), "the picture"
 
 
 def check_segmentation(

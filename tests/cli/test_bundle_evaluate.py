@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,9 +95,12 @@ def test_the_operating_points_are_printed_and_the_curve_is_in_the_answer_for_pro
     assert "operating point" in said
     for name in ("default", "sensitivity 90 %", "sensitivity 100 %"):
         assert name in said
+    shown = [line.split() for line in said.partition("ROC: threshold")[2].splitlines()[1:4]]
+    assert [line[1] for line in shown] == ["0.333", "0.667", "1.000"], "three positives give three steps"
     assert measure(bundle, photographs, "--json") == ExitCode.OK
     answer = json.loads(capsys.readouterr().out)
     curve = answer["roc"]
+    assert all(f"{number:.3f}" in {f"{one:.3f}" for one in curve["specificity"]} for number in (float(line[2]) for line in shown))
     assert len(curve["threshold"]) == len(curve["sensitivity"]) == len(curve["specificity"])
     assert (curve["sensitivity"][0], curve["specificity"][0], curve["threshold"][0]) == (0.0, 1.0, None)
     assert (curve["sensitivity"][-1], curve["specificity"][-1]) == (1.0, 0.0)
@@ -138,3 +142,44 @@ def test_where_one_of_the_files_cannot_take_the_figures_none_does(bundle: Path, 
     assert measure(bundle, photographs, "--write") == ExitCode.FAILED
     assert "the concept without_a_code has no code; name one of derm_pacs/domain/codes.py in serving.json" in capsys.readouterr().err
     assert content(bundle) == before
+
+
+def answered(capsys: pytest.CaptureFixture[str], status: ExitCode | int) -> dict[str, Any]:
+    """What a command that went well has printed as JSON."""
+    said = capsys.readouterr()
+    assert status == ExitCode.OK, said.err
+    values: dict[str, Any] = json.loads(said.out)
+    return values
+
+
+def test_the_predictions_give_the_same_figures_beside_readers(bundle: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "out" / "predictions.csv"
+    status = measure(bundle, photographs, "--predictions", str(file), "--json")
+    assert f"the predictions are in {file}, one row an image. For research use; not for primary diagnosis." in capsys.readouterr().err
+    measured = answered(capsys, measure(bundle, photographs, "--predictions", str(file), "--json"))
+    assert status == ExitCode.OK, "what an earlier run wrote is replaced"
+    beside = ["bundles", "readers", str(file), "--label", "label", "--simulate", "3", "--draws", "100", "--json"]
+    of_two = answered(capsys, run([*beside, "--positive", "melanoma", "--score", "score", "--group", "lesion_id"]))
+    assert of_two["auc"] == pytest.approx(measured["auc"], abs=1e-6)
+    for columns in (["--probabilities", "p_"], ["--prediction", "call"]):
+        by_name = answered(capsys, run([*beside, "--classes", "nevus,melanoma", *columns]))
+        assert by_name["algorithm"]["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("afile/predictions.csv", "--predictions: afile cannot be written ("),
+        ("t.csv", "--predictions: t.csv is there and is no table of predictions; name a file that does not exist"),
+        (".", "--predictions: . is there and is no table of predictions; name a file that does not exist"),
+    ],
+)
+def test_a_place_that_cannot_take_the_predictions_is_told_before_anything_is_measured(
+    place: str, told: str, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photographs)
+    Path("afile").touch()
+    before = content(photographs)
+    assert run(["bundles", "evaluate", "melanoma_nevus_alexnet", "--data", ".", "--predictions", place]) == ExitCode.REFUSED
+    assert told in capsys.readouterr().err
+    assert content(photographs) == before

@@ -1,7 +1,9 @@
 """`derm-pacs bundles train`: what is wrong on the command line is told before anything is read."""
 
+import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,15 @@ pytest.importorskip("ignite", reason="needs the extra 'train'")
 from derm_training.learning import train as training
 from derm_training.learning.train import Trained
 
+pytestmark = pytest.mark.usefixtures("place")
 BUNDLE = str(REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder to stand in, with a table of one image that nobody opens."""
+    (tmp_path / "t.csv").write_text("path,label\n0.png,nevus\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -30,15 +40,19 @@ BUNDLE = str(REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet")
     ],
 )
 def test_a_wrong_command_line_says_what_to_write(
-    arguments: list[str], status: ExitCode, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], status: ExitCode, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert run(["bundles", "train", *arguments]) == status
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
-def trained(_bundle: Path, out: Path, _settings: Any) -> Trained:
-    return Trained(weights=out / "best.pt", table=out / "table.csv", epochs=5, epoch=3, seconds=1.0, figures={"auc": 0.86})
+PHOTOGRAPHS = {"photographs": 12, "synthetic": 0}
+
+
+def trained(_bundle: Path, out: Path, _settings: Any, judged_on: dict[str, int] = PHOTOGRAPHS) -> Trained:
+    return Trained(
+        weights=out / "best.pt", table=out / "table.csv", epochs=5, epoch=3, seconds=1.0, figures={"auc": 0.86}, judged_on=judged_on
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,10 +63,9 @@ def trained(_bundle: Path, out: Path, _settings: Any) -> Trained:
     ],
 )
 def test_the_figures_of_a_training_are_told_with_the_images_they_are_of(
-    split: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    split: str, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "train", trained)
-    monkeypatch.chdir(tmp_path)
     assert run(["bundles", "train", BUNDLE, "--data", "t.csv", "--split", split]) == ExitCode.OK
     first, second, third, _ = capsys.readouterr().out.splitlines()
     assert first == "training/melanoma_nevus_alexnet/best.pt holds the averaged weights of epoch 3 of 5: auc 0.8600"
@@ -60,9 +73,27 @@ def test_the_figures_of_a_training_are_told_with_the_images_they_are_of(
     assert third.startswith("measure:  derm-pacs bundles evaluate ")
 
 
-def test_the_commands_that_go_on_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("judged_on", "figures", "images"),
+    [
+        ({"photographs": 0, "synthetic": 12}, "SYNTHETIC auc 0.8600", "the SYNTHETIC images that chose the epoch,"),
+        ({"photographs": 5, "synthetic": 7}, "auc 0.8600", "the images that chose the epoch (5 photographs, 7 SYNTHETIC; auc is of the photographs alone),"),
+    ],
+)
+def test_figures_of_drawn_images_say_so(
+    judged_on: dict[str, int], figures: str, images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "train", partial(trained, judged_on=judged_on))
+    assert run(["bundles", "train", BUNDLE, "--data", "t.csv"]) == ExitCode.OK
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith(f"epoch 3 of 5: {figures}")
+    assert second.startswith(f"These are figures of {images} without an interval;")
+    assert run(["bundles", "train", BUNDLE, "--data", "t.csv", "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["judged_on"] == judged_on
+
+
+def test_the_commands_that_go_on_can_be_pasted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "train", trained)
-    monkeypatch.chdir(tmp_path)
     assert run(["bundles", "train", BUNDLE, "--data", "t.csv", "--out", "t 6"]) == ExitCode.OK
     *_, measure, ship = capsys.readouterr().out.splitlines()
     assert shlex.split(measure)[1:] == ["derm-pacs", "bundles", "evaluate", BUNDLE, "--data", "t 6/table.csv", "--weights", "t 6/best.pt"]

@@ -1,6 +1,7 @@
 """Published weights fit by name, or a sentence says what is missing; tried on made-up tensors of the published names and shapes."""
 
 import pickle
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from derm_networks.deeplabv3plus import DeepLabV3Plus
 from derm_networks.efficientnet_auxiliary import EfficientNetAuxiliary
 from derm_networks.ensemble import EfficientNetLiteEnsemble
 from derm_networks.open_nsfw import load_open_nsfw, open_nsfw_file, read_units, settle
-from derm_networks.pretrained import PUBLISHED, load, load_published, read_state
+from derm_networks.pretrained import PUBLISHED, load, load_published, read_state, recognised
 from derm_networks.residual import ResidualNetwork
 
 TORCHVISION_ALEXNET = {
@@ -47,12 +48,77 @@ def test_torchvisions_alexnet_fits_but_for_its_last_layer_and_is_factored_where_
     assert torch.equal(own["classifier.1.1.bias"], state["classifier.1.bias"])
 
 
-@pytest.mark.parametrize(("kind", "block", "layers"), [("resnet18", "basic", (2, 2, 2, 2)), ("resnet50", "bottleneck", (3, 4, 6, 3))])
+@pytest.mark.parametrize(
+    ("kind", "block", "layers"),
+    [("resnet18", "basic", (2, 2, 2, 2)), ("resnet34", "basic", (3, 4, 6, 3)), ("resnet50", "bottleneck", (3, 4, 6, 3))],
+)
 def test_torchvisions_residual_networks_fit_but_for_the_last_layer(kind: str, block: Any, layers: Any) -> None:
     published = ResidualNetwork(num_classes=1000, block=block, layers=layers).state_dict()
     network = ResidualNetwork(num_classes=2, block=block, layers=layers)
     assert load_published(network, published, PUBLISHED[kind]) == ["fc.weight", "fc.bias"]
     assert torch.equal(network.state_dict()["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
+
+
+def test_a_grey_picture_is_answered_as_the_published_network_answers_it_in_three_equal_channels() -> None:
+    published = ResidualNetwork(num_classes=1000, block="basic", layers=(2, 2, 2, 2)).eval()
+    grey = ResidualNetwork(in_channels=1, num_classes=3, block="basic", layers=(2, 2, 2, 2)).eval()
+    assert load_published(grey, published.state_dict(), PUBLISHED["resnet18"]) == ["fc.weight", "fc.bias"]
+    picture = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(grey.conv1(picture), published.conv1(picture.repeat(1, 3, 1, 1)), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            grey.pooled_features(picture), published.pooled_features(picture.repeat(1, 3, 1, 1)), atol=1e-4, rtol=1e-4
+        )
+
+
+def made_up_b4() -> dict[str, Tensor]:
+    """Tensors under the published keys, which number the blocks through all groups where MONAI's name the group before."""
+    with torch.device("meta"):
+        own = EfficientNetAuxiliary("efficientnet-b4", num_classes=1000).state_dict()
+    generator = torch.Generator().manual_seed(0)
+    return {
+        re.sub(r"^_blocks\.\d+\.", "_blocks.", key): torch.randn(value.shape, generator=generator) * 0.02
+        for key, value in own.items()
+        if value.is_floating_point()
+    }
+
+
+def test_the_published_b4_fits_but_for_its_last_layer_and_the_auxiliary_classifiers() -> None:
+    state, network = made_up_b4(), EfficientNetAuxiliary("efficientnet-b4", num_classes=3, auxiliary=True)
+    drawn = {key: value.clone() for key, value in network.state_dict().items()}
+    left = load_published(network, state, PUBLISHED["efficientnet-b4"])
+    own = network.state_dict()
+    assert left == ["_fc.weight", "_fc.bias", *(key for key in own if key.startswith("auxiliary."))]
+    assert all(torch.equal(own[key], drawn[key]) for key in left)
+    assert torch.equal(own["_blocks.0.0._depthwise_conv.weight"], state["_blocks.0._depthwise_conv.weight"])
+    assert torch.equal(own["_blocks.6.31._se_expand.bias"], state["_blocks.31._se_expand.bias"])
+    loaded = [value for key, value in own.items() if key not in left and value.is_floating_point()]
+    published = [value for key, value in state.items() if key not in {"_fc.weight", "_fc.bias"}]
+    assert len(loaded) == len(published)
+    assert all(map(torch.equal, loaded, published))
+
+
+def test_a_published_file_is_known_by_its_keys_and_shapes_whether_it_counts_batches_or_not() -> None:
+    with torch.device("meta"):
+        network = ResidualNetwork(num_classes=2, block="basic", layers=(3, 4, 6, 3))
+        state = ResidualNetwork(num_classes=1000, block="basic", layers=(3, 4, 6, 3)).state_dict()
+        b4, factored = EfficientNetAuxiliary("efficientnet-b4", num_classes=3), AlexNet(num_classes=2, rank=4)
+    uncounted = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    assert recognised(network, state) is recognised(network, uncounted) is PUBLISHED["resnet34"]
+    assert recognised(factored, made_up_alexnet()) is PUBLISHED["alexnet"]
+    assert recognised(b4, made_up_b4()) is PUBLISHED["efficientnet-b4"]
+
+
+def test_other_weights_are_no_published_file() -> None:
+    with torch.device("meta"):
+        network = ResidualNetwork(num_classes=2, block="basic", layers=(2, 2, 2, 2))
+        state = ResidualNetwork(num_classes=1000, block="basic", layers=(2, 2, 2, 2)).state_dict()
+        b4 = EfficientNetAuxiliary("efficientnet-b4", num_classes=1000)
+    assert recognised(network, network.state_dict()) is None, "another last layer"
+    assert recognised(network, {key: value for key, value in state.items() if key != "bn1.bias"}) is None
+    assert recognised(network, state | {"extra": torch.zeros(1)}) is None
+    assert recognised(nn.Linear(1, 1), state) is None, "a network that nobody publishes"
+    assert recognised(b4, b4.state_dict()) is None, "MONAI's keys are those of a training"
 
 
 def test_another_networks_file_is_refused_by_its_first_tensor() -> None:
@@ -66,6 +132,9 @@ def test_another_networks_file_is_refused_by_its_first_tensor() -> None:
     [
         (lambda: AlexNet(num_classes=2, rank=4), "alexnet"),
         (lambda: ResidualNetwork(num_classes=2, block="basic", layers=(2, 2, 2, 2)), "resnet18"),
+        (lambda: ResidualNetwork(in_channels=1, num_classes=3, block="basic", layers=[2, 2, 2, 2]), "resnet18"),
+        (lambda: ResidualNetwork(num_classes=2, block="basic", layers=(3, 4, 6, 3)), "resnet34"),
+        (lambda: ResidualNetwork(num_classes=2, block="bottleneck", layers=(3, 4, 6, 3)), "resnet50"),
         (lambda: EfficientNetAuxiliary("efficientnet-b4", num_classes=3), "efficientnet-b4"),
     ],
 )
@@ -89,14 +158,24 @@ def test_every_published_file_is_held_to_a_checksum_in_its_name() -> None:
     ("network", "name", "said"),
     [
         (lambda: AlexNet(num_classes=2, rank=4), "somewhere", "no weights are called 'somewhere'; known: imagenet, open_nsfw"),
-        (lambda: AlexNet(num_classes=2, rank=4), "open_nsfw", "for a ResNet-50, not for AlexNet"),
+        (lambda: AlexNet(num_classes=2, rank=4), "open_nsfw", "for a ResNet-50 with stride_first, not for this AlexNet"),
+        (lambda: ResidualNetwork(num_classes=2, block="bottleneck", layers=(3, 4, 6, 3)), "open_nsfw", "not for this ResidualNetwork; start such a network .*stride_first true"),
         (lambda: ResidualNetwork(num_classes=2, block="basic", layers=(1, 1, 1, 1)), "imagenet", "no ImageNet weights are known for this ResidualNetwork"),
-        (lambda: ResidualNetwork(in_channels=1, num_classes=2, block="basic", layers=(2, 2, 2, 2)), "imagenet", "no ImageNet weights"),
+        (lambda: ResidualNetwork(num_classes=2, block="bottleneck", layers=(2, 2, 2, 2)), "imagenet", "no ImageNet weights are known for this ResidualNetwork"),
+        (lambda: ResidualNetwork(in_channels=4, num_classes=2, block="basic", layers=(2, 2, 2, 2)), "imagenet", "no ImageNet weights"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_not_known_for_a_network_is_refused(network: Any, name: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         load(network(), name)
+
+
+def test_a_stride_that_is_not_torchvisions_is_refused_before_anything_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", lambda *_, **__: pytest.fail("downloaded in vain"))
+    network = ResidualNetwork(num_classes=2, block="bottleneck", layers=(3, 4, 6, 3), stride_first=True)
+    said = r"resnet50 halves .*; train with --set network_def#stride_first=false, .* serving\.json, evaluate\.json and inference\.json"
+    with pytest.raises(ValueError, match=said):
+        load(network, "imagenet")
 
 
 def test_lite_networks_start_from_the_installed_packages_each_member_of_an_ensemble_too() -> None:

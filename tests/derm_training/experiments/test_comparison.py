@@ -1,6 +1,8 @@
 """A bundle's network beside others under one schedule: the same images and steps, one table, words for what cannot be compared."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from PIL import Image
 pytest.importorskip("ignite", reason="needs the extra 'train'")
 
 from derm_pacs.cli.exit_codes import ExitCode
-from derm_pacs.cli.main import run
+from derm_pacs.cli.main import Listed, help_and_examples, run
 from derm_training.experiments import comparison
 from derm_training.experiments.comparison import COMMON, OWN, as_values, compare, write
 from derm_training.learning.train import TrainingError
@@ -22,6 +24,7 @@ from tests.derm_training.measuring.documented import documented
 
 pytestmark = pytest.mark.server  # trains or evaluates networks
 
+DERMATOSES = REPOSITORY / "monai_bundles" / "dermatosis14_efficientnet_b4" / "configs"
 SHIPPED = REPOSITORY / "monai_bundles" / "melanoma_nevus_alexnet" / "configs"
 OWN_NETWORK = {"_target_": "DenseNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 2, "init_features": 4, "growth_rate": 2, "block_config": [1]}
 SMALL = {**OWN_NETWORK, "init_features": 8, "out_channels": "$len(@classes)"}
@@ -40,6 +43,19 @@ def table(tmp_path: Path) -> Path:
         lines.append(f"{number}.png,{'melanoma' if dark else 'nevus'},{split},s,{dataset},L{number}")
     (tmp_path / "images.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path / "images.csv"
+
+
+def noise(folder: Path, dataset: str, classes: Sequence[str]) -> None:
+    """Write MANIFEST.csv with two pictures of noise of each class to learn from and two to judge by."""
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(len(classes))
+    lines = ["path,label,split,source,dataset,lesion_id"]
+    for label in classes:
+        for number in range(4):
+            name = f"{label}-{number}"
+            Image.fromarray(random.integers(0, 255, (40, 50, 3), np.uint8)).save(folder / f"{name}.png")
+            lines.append(f"{name}.png,{label},{'val' if number > 1 else 'train'},s,{dataset},{name}")
+    (folder / "MANIFEST.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -83,6 +99,29 @@ def test_each_network_learns_by_the_bundles_own_schedule_and_stands_in_one_table
     page = (tmp_path / "report/comparison.html").read_text()
     assert "not for primary diagnosis" in page
     assert "With --split lesion" in page
+
+
+def test_a_bundle_of_photographed_and_drawn_classes_is_compared_by_the_first_example_of_the_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = json.loads((DERMATOSES / "metadata.json").read_text(encoding="utf-8"))["tasks"]
+    for place, dataset, classes in (("", "taken", tasks["real"]), ("drawn", "synthetic drawings", tasks["synthetic"])):
+        noise(tmp_path / place, dataset, classes)
+    monkeypatch.setitem(COMMON, "resnet18", SMALL)
+    monkeypatch.chdir(tmp_path)
+    _, examples = help_and_examples(Listed("compare", "", "bundle_compare", "compare"))
+    first = next(line for line in examples.splitlines() if "derm-pacs" in line)
+    smaller = ["--networks=resnet18", "--epochs=1", "--device=cpu", "--out=out", "--set=model_name=efficientnet-b0", "--set=height=32", "--set=width=32", "--json"]
+    assert run([*shlex.split(first)[1:], *smaller]) == ExitCode.OK, capsys.readouterr().err
+    said = capsys.readouterr()
+    found = json.loads(said.out)["comparisons"]
+    assert [one["title"].startswith("SYNTHETIC: ") for one in found] == [False, True], "they share no figure"
+    assert [one["notes"] for one in found] == [[f"10 images of 5 classes: {', '.join(tasks['real'])}."], [f"18 images of 9 classes: {', '.join(tasks['synthetic'])}."]]
+    for one in found:
+        own, small = one["networks"]
+        assert (own["network"], small["network"]) == (OWN, "resnet18")
+        assert own["weights"] > small["weights"]
+    assert "(10 photographs, 18 SYNTHETIC); auc is of the photographs alone" in said.err
 
 
 def test_a_name_that_is_no_network_is_told_with_those_that_are(bundle: Path, tmp_path: Path, table: Path) -> None:

@@ -1,5 +1,7 @@
 """The pictures that a gate should stop are what they are called, the same for the same seed, and are counted honestly."""
 
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from derm_pacs.domain.bundle import QualityLimits
 from derm_pacs.inference.quality import gate, measure
 from derm_training.gate import not_skin
 from derm_training.gate.degraded import degrade
+from derm_training.gate.gate_values import gate_values
 from derm_training.gate.quality_measured import measure_gate
 from derm_training.tables.manifest import read_table
 from derm_training.tables.rows import Table
@@ -81,6 +84,31 @@ def test_what_is_let_through_is_counted_by_kind_with_the_reasons_of_the_rest(tab
     assert (found.degraded[0].n, found.degraded[0].share) == (40, 1.0)
     assert len(found.degraded) == 7
     assert len(told) == 3
+    assert (found.table, found.synthetic, found.count, found.seed) == ("table.csv", False, 40, 1)
+
+
+def test_the_values_name_the_weights_and_limits_by_which_the_counts_hold(table: Table) -> None:
+    found = measure_gate(lambda picture: "wrong" if picture.shape[0] == not_skin.ROWS else "", table, count=20)
+    limits = {"min_laplacian_variance": 8.0, "novelty": {"kind": "energy", "maximum": 1.5}}
+    description = {
+        "name": "spots", "version": "1.2.0", "weights": {"sha256": "ab"}, "quality": limits, "input": {"colour": "RGB", "min_short_side": 100},
+    }  # fmt: skip
+    values = gate_values(description, found)
+    assert json.loads(json.dumps(values)) == values
+    assert (values["bundle"], values["version"], values["weights_sha256"], values["quality"]) == ("spots", "1.2.0", "ab", limits)
+    assert (values["colour"], values["min_short_side"], values["table"], values["count"], values["seed"]) == ("RGB", 100, "table.csv", 20, 0)
+    first = values["not_skin"][0]
+    assert (first["kind"], first["n"], first["let_through"], first["share"], first["refused_because"]) == ("without skin", 20, 0, 0.0, {"wrong": 20})
+    assert first["low"] == 0
+    assert 0 < first["high"] < 0.2
+    assert [one["kind"] for one in values["good"]] == ["validation pictures", "a", "b"]
+
+
+def test_drawn_pictures_are_told_from_photographs_and_share_no_count_with_them(table: Table) -> None:
+    drawn = tuple(replace(row, dataset="synthetic spots") for row in table.rows)
+    assert measure_gate(lambda _: "", replace(table, rows=drawn), count=20).synthetic
+    with pytest.raises(ValueError, match=r"3 photographs and 1 pictures drawn by a program in its split val, which share no figure; measure each"):
+        measure_gate(lambda _: "", replace(table, rows=(*table.rows[:5], drawn[5])), count=20)
 
 
 def test_a_table_without_validation_pictures_is_refused(table: Table) -> None:

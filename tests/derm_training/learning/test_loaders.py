@@ -103,6 +103,37 @@ def test_where_every_lesion_is_known_and_on_one_side_no_leak_is_told(tmp_path: P
     assert "leak" not in told(capfd)
 
 
+def test_a_split_by_image_is_told_with_the_paper_whose_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,,a,D" for n in range(10, 50)]
+    classified(images(tmp_path, lines), tmp_path / "out", split="paper")
+    said = "split at random by image, as in Ameri 2020 (there 900 and 100 of each class): 18 of each class to train, 2 to test"
+    assert said in told(capfd)
+
+
+def test_masks_are_split_by_image_whatever_they_show(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{'melanoma' if n == 10 else 'nevus'},m255.png,,,a,D" for n in range(10, 50)]
+    MaskedImages(data=images(tmp_path, lines), height=8, width=8, batch=3, seed=1, folder=tmp_path / "out", split="paper")
+    said = told(capfd)
+    assert "split at random by image, nine of ten to train: 36 to train, 4 to test" in said
+    assert "judged on 4 images with masks\n" in said
+
+
+def test_drawn_images_are_called_so_and_counted_beside_photographs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    drawn = "synthetic dermatoses"
+    lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},m255.png,,{'val' if n % 4 < 2 else 'train'},a,{drawn}" for n in range(10, 20)]
+    classified(images(tmp_path, lines), tmp_path / "out")
+    said = told(capfd)
+    assert "training on 3 melanoma, 3 nevus (SYNTHETIC); 6 drawn in each epoch" in said
+    assert "judged on 2 melanoma, 2 nevus (SYNTHETIC)\n" in said
+    both = images(tmp_path, [line.replace(drawn, "D") if line.startswith(("12", "13")) else line for line in lines])
+    classified(both, tmp_path / "both")
+    assert "judged on 2 melanoma, 2 nevus (2 photographs, 2 SYNTHETIC); auc is of the photographs alone\n" in told(capfd)
+    MaskedImages(data=both, height=8, width=8, batch=3, seed=1, folder=tmp_path / "masks")
+    said = told(capfd)
+    assert "training on 6 images with masks (SYNTHETIC); 6 drawn in each epoch" in said
+    assert "judged on 4 images with masks (2 photographs, 2 SYNTHETIC)\n" in said
+
+
 def test_the_papers_split_draws_all_of_its_images_however_unequal_the_sources(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = [f"{n}.png,{'melanoma' if n % 2 else 'nevus'},,,,{'b' if n < 16 and n % 2 else 'a'},D" for n in range(10, 50)]
     made = classified(images(tmp_path, lines), tmp_path / "out", split="paper", balance="source")

@@ -60,6 +60,13 @@ def test_pictures_in_colour_teach_and_judge_nothing(table: Path, capfd: pytest.C
     assert "of 4 mosaics" in said, "grey that is coded as colour is grey"
 
 
+def test_drawn_mosaics_are_called_so_where_they_teach_and_where_they_judge(table: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mosaics(table)
+    said = capfd.readouterr().err
+    assert "training on 27 windows of 3 mosaics (SYNTHETIC)\n" in said
+    assert "judged on 3 whole mosaics (SYNTHETIC)\n" in said
+
+
 def test_no_more_windows_of_a_mosaic_are_kept_than_asked(table: Path) -> None:
     assert mosaics(table, most=4).batches.count == 12
 

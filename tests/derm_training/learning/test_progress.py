@@ -1,6 +1,8 @@
 """What a training says of the time left where no terminal shows a bar."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -66,3 +68,20 @@ def test_a_resumed_training_counts_only_the_steps_it_has_done(
     TrainingProgress().attach(trainer)
     trainer.run(range(50), max_epochs=4)
     assert "epoch 3 of 4, step 3 of 50; about 19 min left" in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("datasets", "said"),
+    [
+        (["synthetic mosaics", "Synthetic RCM"], "loss 1.0000, SYNTHETIC auc 0.9000, auc HAM 0.8000"),
+        (["synthetic mosaics", "HAM"], "loss 1.0000, auc 0.9000, auc HAM 0.8000"),
+    ],
+)
+def test_the_figures_of_drawn_pictures_alone_are_called_so(datasets: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    validator: Any = Engine(lambda _engine, _batch: None)
+    validator.state.metrics = {"auc": 0.9, "auc HAM": 0.8, "by set": {}}
+    validator.data_loader = SimpleNamespace(dataset=SimpleNamespace(datasets=datasets))
+    trainer = _trainer(lambda: None)
+    TrainingProgress(validator).attach(trainer)
+    trainer.run(range(2), max_epochs=1)
+    assert said in capsys.readouterr().err

@@ -122,6 +122,7 @@ def test_what_was_learnt_is_kept_of_the_best_epoch_and_the_log_has_a_line_for_ea
     assert again.seconds == pytest.approx(sum(one["seconds"] for one in lines)), "of the training, not of this call"
     assert again.figures["auc"] == max(one["auc"] for one in lines) > 0.7
     assert lines[again.epoch - 1]["auc"] == again.figures["auc"]
+    assert again.judged_on == {"photographs": 0, "synthetic": 10}, "of the 12 those that the sources balance"
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 5, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
         torch.nn.Dropout(0.2), torch.nn.Linear(8, 2),
@@ -158,8 +159,10 @@ def test_the_papers_split_keeps_the_last_epoch_and_tells_what_leaks(
 ) -> None:
     made = train(bundle, tmp_path, settings(table, epochs=3, split="paper", balance="none"))
     said = capfd.readouterr().err
-    assert "14 of each class to train, 2 to test (the paper: 900 and 100)" in said
+    assert "as in Ameri 2020 (there 900 and 100 of each class): 14 of each class to train, 2 to test" in said
     assert "judged images show a lesion that is also in training" in said
+    assert "judged on 2 melanoma, 2 nevus (SYNTHETIC)" in said
+    assert said.count(", SYNTHETIC auc 0.") + said.count(", SYNTHETIC auc 1.") == 3, "each epoch's figures"
     assert made.epoch == 3
     assert {row.split for row in read_table(made.table).rows} == {"train", "test"}
 
@@ -218,6 +221,14 @@ def test_a_training_says_with_which_seed_configuration_and_version_it_began(bund
 def test_what_cannot_be_done_is_told_with_the_remedy(bundle: Path, table: Path, tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
         train(bundle, tmp_path, settings(table) | wrong)
+
+
+def test_where_classes_are_missing_the_setting_that_joins_a_table_of_them_is_named(table: Path, tmp_path: Path) -> None:
+    joining = SHIPPED.parents[1] / "dermatosis14_efficientnet_b4"
+    with pytest.raises(TrainingError, match=r"t\.csv has no image labelled lichen_planus, .*; join .* --set drawn=TABLE, such as DIR/MANIFEST\.csv of `derm-pacs samples"):
+        train(joining, tmp_path, settings(table))
+    with pytest.raises(TrainingError, match=r"joined\.csv has no image labelled lichen_planus, .*, bcc$"):
+        train(joining, tmp_path, settings(table, drawn=str(table)))
 
 
 def test_without_a_network_published_weights_are_told_to_need_one(

@@ -44,7 +44,7 @@ def test_several_classes_are_measured_at_their_operating_point() -> None:
     shares = np.array([[0.30, 0.45, 0.25], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]] * 4)
     labels = ["melanoma", "nevus", "bcc"] * 4
     rows = [Row(image=Path(f"{n}.png"), mask=None, label=one, split="val", dataset="", source="", group=str(n)) for n, one in enumerate(labels)]
-    values, _ = classified(rows, [], np.log(shares), classes=NAMES[:3], positive="melanoma", threshold=0.5, target=0.95)
+    values, _ = classified(rows, [], np.log(shares), classes=NAMES[:3], positive="melanoma", threshold=0.5, sensitivities=(0.95,))
     assert values["confusion"] == [[4, 0, 0], [4, 0, 0], [0, 0, 4]], "a melanoma of 0.45 is called a naevus, though melanoma is the most probable"
     assert (values["positive"], values["overall"]["threshold"], values["overall"]["n_positive"]) == ("melanoma", 0.5, 4)
     assert values["overall"]["sensitivity"] == pytest.approx(2 / 3, abs=1e-6)

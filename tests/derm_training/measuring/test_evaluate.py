@@ -183,7 +183,7 @@ def test_the_temperature_of_windows_is_told_and_not_used_twice() -> None:
         Row(image=Path(name), mask=None, label=name, split="val", dataset="synthetic RCM", source="", group=name) for name in ("melanoma", "nevus", "bcc")
     )
     said = Classified(selection=Selection(rows=rows, train=(), split="val", left_out={}), logits=np.log(shares))
-    values, found = evaluating._classified(said, [0, 1, 2], serving, metadata, 0.95)
+    values, found = evaluating._classified(said, [0, 1, 2], serving, metadata, [0.95])
     assert (values["temperature"], values["temperature_of"]) == (1.4, "window")
     np.testing.assert_allclose(found.probabilities, shares)
     point = serving["operating_points"][0]
@@ -254,16 +254,23 @@ def test_a_bundle_without_weights_of_its_own_is_refused_before_anything_is_measu
 
 
 def test_folders_are_searched_for_the_tables_that_the_bundle_names(tmp_path: Path) -> None:
-    named: list[dict[str, Any]] = [{"title": "", "data": "a.csv", "split": "val"}, {"title": "B", "data": "b/b.csv", "split": "all", "datasets": ["X"]}]
+    named: list[dict[str, Any]] = [{"title": "", "data": "a.csv", "split": "val"}, {"title": "B", "data": "b/b.csv", "split": "all", "datasets": ["X"], "sensitivities": [0.894]}]
     for place in ("one/a.csv", "two/b/b.csv"):
         (tmp_path / place).parent.mkdir(parents=True)
         (tmp_path / place).touch()
     first, second = image_sets([tmp_path / "one", tmp_path / "two"], "", named)
     assert (first.table, first.split, first.datasets) == (tmp_path / "one" / "a.csv", "val", ())
     assert (second.title, second.table, second.datasets) == ("B", tmp_path / "two" / "b" / "b.csv", ("X",))
+    assert (first.sensitivities, second.sensitivities) == ((), (0.894,))
     with pytest.raises(ValueError, match=r"b/b\.csv lies in none"):
         image_sets([tmp_path / "one"], "", named)
     assert [one.table for one in image_sets([tmp_path / "x.csv"], "all", named)] == [tmp_path / "x.csv"]
+
+
+def test_a_sensitivity_in_percent_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(ValueError, match=r"report in evaluate\.json names the sensitivity 89\.4 for a\.csv; write shares above 0 and up to 1, such as 0\.894"):
+        image_sets([tmp_path], "", [{"title": "", "data": "a.csv", "split": "val", "sensitivities": [0.9, 89.4]}])
 
 
 def judged(probabilities: np.ndarray, truth: np.ndarray, positive: int | None, threshold: float = 0.5) -> Judged:
@@ -290,13 +297,14 @@ def test_operating_points_reach_what_they_are_named_after() -> None:
     random = np.random.default_rng(5)
     truth = random.integers(0, 2, 120)
     scores = (0.3 * truth + random.random(120)) / 1.3
-    points = operating_points(judged(np.stack([1 - scores, scores], axis=1), truth, 1), 0.9)
-    assert [point["id"] for point in points] == ["default", "sensitivity 90 %", "sensitivity 100 %"]
+    points = operating_points(judged(np.stack([1 - scores, scores], axis=1), truth, 1), (0.928, 0.894, 0.928))
+    assert [point["id"] for point in points] == ["default", "sensitivity 89.4 %", "sensitivity 92.8 %", "sensitivity 100 %"]
     assert points[0]["threshold"] == 0.5
-    assert points[1]["sensitivity"] >= 0.9
-    assert points[2]["sensitivity"] == 1
-    assert points[2]["sensitivity_ci"][0] < 1
-    assert points[1]["specificity"] >= points[2]["specificity"]
+    assert points[1]["sensitivity"] >= 0.894
+    assert points[2]["sensitivity"] >= 0.928
+    assert points[3]["sensitivity"] == 1
+    assert points[3]["sensitivity_ci"][0] < 1
+    assert points[1]["specificity"] >= points[2]["specificity"] >= points[3]["specificity"]
 
 
 def test_a_perfect_area_of_few_images_has_an_interval(tmp_path: Path) -> None:
@@ -306,7 +314,7 @@ def test_a_perfect_area_of_few_images_has_an_interval(tmp_path: Path) -> None:
         for n, label in enumerate(["nevus"] * 5 + ["melanoma"] * 5)
     ]
     logits = np.array([[2.0, -2.0]] * 5 + [[-2.0, 2.0]] * 5)
-    values, _ = classified(rows, [], logits, classes=["nevus", "melanoma"], positive="melanoma", threshold=0.5, target=0.95)
+    values, _ = classified(rows, [], logits, classes=["nevus", "melanoma"], positive="melanoma", threshold=0.5, sensitivities=(0.95,))
     assert values["overall"]["auc"] == 1
     assert values["overall"]["auc_ci"][0] < 0.6
     assert values["confusion"] == [[5, 0], [0, 5]]

@@ -21,6 +21,7 @@ from derm_training.tables.rows import Row
 pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 
 from derm_training.measuring.task_figures import classified, drawn
+from derm_training.reporting.plots import plots
 from derm_training.reporting.report import remove_report, write_report
 
 PICTURES = Path(tempfile.mkdtemp(prefix="derm-report-"))
@@ -48,7 +49,7 @@ def classifier_task(classes: tuple[str, ...], *, synthetic: bool = False, count:
     random = np.random.default_rng(1)
     logits = random.normal(0, 1, (count, len(classes))) + 1.2 * np.eye(len(classes))[[classes.index(row.label) for row in chosen]]
     positive = positive or (classes[-1] if len(classes) == 2 else None)
-    values, judged = classified(chosen, [], logits, classes=classes, positive=positive, threshold=0.5, target=0.95)
+    values, judged = classified(chosen, [], logits, classes=classes, positive=positive, threshold=0.5, sensitivities=(0.95,))
     task = HEAD | {"synthetic": synthetic, "temperature": 1.0, "temperature_of": "image"} | values
     return task | {"statement": statement(task)}, judged
 
@@ -64,7 +65,7 @@ def mask_task() -> dict[str, Any]:
 
 def written(folder: Path, *tasks: tuple[dict[str, Any], Any]) -> str:
     report = {"schema": 1, "research_use": "For research use; not for primary diagnosis.", "bundle": BUNDLE, "paper": PAPER, "tasks": [one for one, _ in tasks]}
-    write_report(Evaluation(report=report, judged=tuple(judged for _, judged in tasks)), folder / "report")
+    write_report(Evaluation(report=report, judged=tuple(judged for _, judged in tasks), predictions=()), folder / "report")
     assert json.loads((folder / "report" / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
     return (folder / "report" / "report.html").read_text(encoding="utf-8")
 
@@ -143,6 +144,22 @@ def test_the_images_behind_a_figure_stand_with_it_where_they_are_not_all(tmp_pat
     assert page.count(f"<small>{low:.3f} to {high:.3f}, n 30</small>") == 3, "the tile, the first table, the default operating point"
     low, high = task["overall"]["accuracy_ci"]
     assert f"<small>{low:.3f} to {high:.3f}</small>" in page
+
+
+def test_a_papers_specificity_at_a_sensitivity_stands_beside_the_networks_own_there(tmp_path: Path) -> None:
+    task, judged = classifier_task(("nevus", "melanoma"))
+    (point,) = (one for one in task["operating_points"] if one["id"] == "sensitivity 100 %")
+    low, high = point["specificity_ci"]
+    own = f"<td>{point['specificity']:.3f}<small>{low:.3f} to {high:.3f}, n 30</small></td>"
+    page = written(tmp_path, (task, judged))
+    assert f"<td>specificity at sensitivity 100 %</td>{own}<td class=\"paper\">0.83</td>" in page
+
+
+def test_each_operating_point_has_a_marker_and_a_line_in_the_legend() -> None:
+    task, judged = classifier_task(("nevus", "melanoma"))
+    points = [task["operating_points"][0] | {"id": f"point {number}"} for number in range(7)]
+    (curve,) = (one for one in plots(task | {"operating_points": points}, judged) if one.name == "roc")
+    assert [one["id"] for one in points if one["id"] not in curve.svg] == []
 
 
 def test_the_operating_point_of_several_classes_stands_in_the_report(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from derm_training.learning.loaders import ClassifiedImages
 from derm_training.tables.manifest import read_table
-from derm_training.tables.selection import select, synthetic
+from derm_training.tables.selection import kinds, select, synthetic
 
 LABELS = ("nevus", "melanoma")
 
@@ -180,6 +180,28 @@ def test_the_papers_split_is_the_one_that_training_draws(tmp_path: Path) -> None
     chosen = select(file, split="paper", labels=LABELS, seed=8)
     assert {row.image.resolve() for row in chosen.rows} == {row.image for row in trained if row.split == "test"}
     assert {row.image.resolve() for row in chosen.train} == {row.image for row in trained if row.split == "train"}
+
+
+def test_the_papers_split_is_drawn_without_the_data_sets_that_a_training_leaves_out(tmp_path: Path) -> None:
+    lines = [f"{label}{n}.png,{label},{'X' if n < 20 else 'Y'},{'val' if n % 4 else 'train'}" for label in LABELS for n in range(24)]
+    file = table(tmp_path, "path,label,dataset,split", lines)
+    chosen = select(file, split="paper", labels=LABELS, without_datasets=["Y"])
+    assert {row.dataset for row in (*chosen.rows, *chosen.train)} == {"X"}
+    assert chosen.left_out == {"of the dataset Y": 8}
+    ordinary = select(file, split="val", labels=LABELS, without_datasets=["Y"])
+    assert {row.dataset for row in ordinary.rows} == {"X", "Y"}, "the table's own split is measured whole"
+
+
+def test_the_papers_split_of_masks_regards_no_diagnosis(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,mask", [f"{n}.png,{'melanoma' if n == 0 else 'nevus' if n < 5 else ''},{n}.png" for n in range(40)])
+    chosen = select(file, split="paper", labels=())
+    assert (len(chosen.rows), len(chosen.train)) == (4, 36)
+
+
+def test_a_line_on_images_says_which_of_them_were_drawn() -> None:
+    assert kinds(["HAM10000", "PAD"]) == ""
+    assert kinds(["synthetic mosaics", "Synthetic, composed from PAD"]) == " (SYNTHETIC)"
+    assert kinds(["HAM10000", "synthetic mosaics", "HAM10000"]) == " (2 photographs, 1 SYNTHETIC)"
 
 
 def test_photographs_and_drawn_pictures_are_measured_as_one_by_nobody(tmp_path: Path) -> None:

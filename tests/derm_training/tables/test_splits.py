@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derm_training.tables.rows import Row
-from derm_training.tables.splits import by_lesion, leaks, paper
+from derm_training.tables.splits import by_image, by_lesion, leaks, paper
 
 
 def row(number: int, *, label: str = "nevus", source: str = "a", lesion: str = "", split: str = "") -> Row:
@@ -69,8 +69,17 @@ def test_the_papers_split_shrinks_to_the_rarest_class_and_says_to_what() -> None
 
 
 def test_one_image_of_a_class_cannot_be_split() -> None:
-    with pytest.raises(ValueError, match="fewer than two images"):
+    with pytest.raises(ValueError, match="class melanoma has fewer than two images, and nothing to split by image; add images of it"):
         paper([row(0, label="melanoma"), row(1), row(2)], seed=0)
+    with pytest.raises(ValueError, match="there are fewer than two images"):
+        by_image([row(0)], seed=0)
+
+
+def test_without_classes_all_images_are_split_nine_to_one_whatever_they_show() -> None:
+    rows = [row(n, label="" if n < 90 else "melanoma") for n in range(100)]
+    made = by_image(rows, seed=3)
+    assert Counter(one.split for one in made) == {"train": 90, "test": 10}
+    assert set(made) == set(by_image(rows[::-1], seed=3)) != set(by_image(rows, seed=4))
 
 
 def test_a_leak_counts_judged_images_and_those_of_which_nobody_can_know() -> None:
