@@ -190,8 +190,7 @@ def _of_the_same_function(network: nn.Module, kind: str) -> Published:
     if isinstance(network, ResidualNetwork) and network.stride_first:
         raise ValueError(
             f"ImageNet's {kind} halves its maps in 3 x 3 convolutions and this network in 1 x 1 ones (stride_first), so that with the "
-            "same weights it would compute something else; train with --set network_def#stride_first=false, and write the same in "
-            "serving.json, evaluate.json and inference.json when it is shipped"
+            "same weights it would compute something else; train with --set network_def#stride_first=false"
         )
     return PUBLISHED[kind]
 

@@ -79,6 +79,7 @@ def export(
         print("the limit of novelty was that of the former weights and is taken out")
         print(f"find one: derm-pacs bundles novelty {place} --data TABLE")
     print(f"measure:  derm-pacs bundles evaluate {place} --data TABLE --write")
+    print(f"gate:     derm-pacs bundles quality {place} --data TABLE --write")
     print(f'install:  derm-pacs bundles install {place} --reason "…"')
 
 

@@ -4,6 +4,7 @@ The configuration gives the rows (`rows`, `split`, `left_out`), the network, the
 data, weights and device, and collects. That these are the numbers of the service is held by a test.
 """
 
+import json
 import logging
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from torch import Tensor
 from derm_networks.pretrained import read_state
 from derm_training.measuring.progress import shown
 from derm_training.measuring.statistics import Values, dice, jaccard
+from derm_training.measuring.trained_network import trained_arguments
 from derm_training.tables.manifest import read_mask, read_rgb
 from derm_training.tables.rows import Row
 from derm_training.tables.selection import Selection
@@ -143,6 +145,8 @@ def predict(
     }
     if weights is not None:
         overrides["weights"] = str(weights)
+        own = json.loads((bundle / "configs" / "evaluate.json").read_text(encoding="utf-8"))["network_def"]
+        overrides |= {f"network_def#{name}": value for name, value in trained_arguments(weights, own).items()}
     if chosen == "cuda":
         overrides["dataloader#num_workers"] = _WORKERS
     for name in ("monai.bundle.workflows", "ignite.engine.engine.SupervisedEvaluator"):

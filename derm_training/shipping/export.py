@@ -14,6 +14,7 @@ from derm_networks.efficientnet_auxiliary import without_auxiliary
 from derm_networks.pretrained import read_state
 from derm_networks.served import Dtype, make_network, save_weights
 from derm_training.gate.novelty import features_file
+from derm_training.measuring.trained_network import trained_arguments
 from derm_training.shipping.outlived import Outlived, take_out
 from derm_training.shipping.promises import GateOf, Promise, write_promises
 from derm_training.shipping.staging import staged
@@ -127,6 +128,7 @@ def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None, ver
         return Outlived()
     former, had_weights = weights["sha256"], file.is_file()
     weights["dtype"] = dtype or weights["dtype"]
+    _take_network(folder, checkpoint, description["network"])
     state = _state(checkpoint, description["network"])
     weights["sha256"] = save_weights(state, file, weights["dtype"])
     changed = weights["sha256"] != former
@@ -138,6 +140,19 @@ def _put_weights(folder: Path, checkpoint: Path | None, dtype: Dtype | None, ver
     outlived = take_out(folder, description) if changed else Outlived()
     _write(folder / _SERVING, description)
     return outlived
+
+
+def _take_network(folder: Path, checkpoint: Path, network: dict[str, Any]) -> None:
+    """Bring the arguments of the `network` of serving.json, and those of what stock MONAI runs, to what the training had."""
+    for name in ("evaluate.json", "inference.json"):
+        place = folder / "configs" / name
+        if not place.is_file():
+            continue
+        configuration = json.loads(place.read_text(encoding="utf-8"))
+        if trained := trained_arguments(checkpoint, configuration.get("network_def", {})):
+            configuration["network_def"] |= trained
+            network["args"] |= {key: value for key, value in trained.items() if key in network["args"]}
+            _write(place, configuration)
 
 
 def _description(folder: Path) -> dict[str, Any]:

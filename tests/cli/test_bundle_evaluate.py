@@ -32,6 +32,26 @@ def _of_another_network(file: Path) -> None:
     torch.save(AlexNet(num_classes=2, rank=4).state_dict(), file)
 
 
+def _two_pictures(folder: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for label in ("nevus", "melanoma"):
+        Image.fromarray(picture).save(folder / f"{label}.png")
+    (folder / "t.csv").write_text("path,label\nnevus.png,nevus\nmelanoma.png,melanoma\n", encoding="utf-8")
+
+
+def test_a_network_that_one_setting_of_the_training_changed_is_measured_as_it_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _two_pictures(tmp_path)
+    _of_another_network(tmp_path / "best.pt")
+    trained = {"_target_": "derm_networks.alexnet.AlexNet", "num_classes": 2, "rank": 4, "dropout": 0.3}
+    (tmp_path / "training.json").write_text(json.dumps({"version": "0", "configuration": {"network_def": trained}}))
+    words = ["bundles", "evaluate", "melanoma_nevus_alexnet", "--data", "t.csv", "--weights", "best.pt", "--device", "cpu", "--json"]
+    assert run(words) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["n"] == 2
+
+
 @pytest.mark.parametrize(
     ("write", "status", "told"),
     [
@@ -45,10 +65,7 @@ def test_weights_that_do_not_fit_are_told_with_what_to_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    for label in ("nevus", "melanoma"):
-        Image.fromarray(picture).save(f"{label}.png")
-    (tmp_path / "t.csv").write_text("path,label\nnevus.png,nevus\nmelanoma.png,melanoma\n", encoding="utf-8")
+    _two_pictures(tmp_path)
     write(tmp_path / "best.pt")
     words = ["bundles", "evaluate", "melanoma_nevus_alexnet", "--data", "t.csv", "--weights", "best.pt", "--device", "cpu"]
     assert run(words) == status

@@ -3,7 +3,7 @@
 import json
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -130,6 +130,23 @@ def test_heads_of_training_alone_are_left_out(tmp_path: Path) -> None:
     folder = toy(tmp_path / "toy", network)
     export(folder, tmp_path / "best.pt", CODE_TRIPLES, gate_of)
     assert not [name for name in open_bundle(folder).network.state_dict() if "auxiliary" in name]
+
+
+def test_a_network_that_one_setting_of_the_training_changed_is_shipped_as_it_was_trained(tmp_path: Path) -> None:
+    args = cast(dict[str, Any], SMALL_RESNET["args"])
+    deeper = args | {"layers": [1, 1, 2, 1]}
+    folder = toy(tmp_path / "toy")
+    target = {"_target_": "derm_networks.residual.ResidualNetwork"}
+    for name in ("evaluate", "inference"):
+        (folder / "configs" / f"{name}.json").write_text(json.dumps({"network_def": target | args}))
+    weights = checkpoint(tmp_path / "best.pt", SMALL_RESNET | {"args": deeper})
+    settings = {"network_def": target | deeper | {"num_classes": "$len(@classes)"}}
+    (tmp_path / "training.json").write_text(json.dumps({"version": "0", "configuration": settings}))
+    export(folder, weights, CODE_TRIPLES, gate_of)
+    assert read(folder, "serving")["network"]["args"] == deeper
+    for name in ("evaluate", "inference"):
+        assert read(folder, name)["network_def"] == target | deeper
+    assert open_bundle(folder).probabilities(np.zeros((40, 50, 3), np.uint8))
 
 
 def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path: Path) -> None:
