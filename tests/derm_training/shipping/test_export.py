@@ -237,7 +237,7 @@ def measured(folder: Path) -> Path:
     change(folder, validation=[{"dataset": "D", "split": "val", "metric": "auc", "value": 0.93, "low": 0.9, "high": 0.95, "n": 300}])
     (folder / "docs" / "report").mkdir(parents=True)
     (folder / "docs" / "README.md").write_text("# Toy\n<!-- figures -->\n| AUC | 0.930 |\n<!-- /figures -->\nend\n", encoding="utf-8")
-    for name in ("report.json", "report.html", "roc.png", "sketch.png"):
+    for name in ("report.json", "report.html", "roc.png", "gate.json", "sketch.png"):
         (folder / "docs" / "report" / name).write_bytes(b"{}")
     write_record(folder, CODE_TRIPLES)
     return folder
@@ -364,8 +364,9 @@ def test_the_command_ships_and_says_how_to_go_on(tmp_path: Path, capsys: pytest.
     assert "'1.3' is not a version of the form 1.2.3" in capsys.readouterr().err
     assert content(folder) == before
     assert run([*given, "--out", str(tmp_path / "a copy")]) == 0
-    measure, install = (shlex.split(line) for line in capsys.readouterr().out.splitlines()[-2:])
+    measure, gate, install = (shlex.split(line) for line in capsys.readouterr().out.splitlines()[-3:])
     assert measure[1:5] == ["derm-pacs", "bundles", "evaluate", str(tmp_path / "a copy")]
+    assert gate[1:] == ["derm-pacs", "bundles", "quality", str(tmp_path / "a copy"), "--data", "TABLE", "--write"]
     assert install[1:] == ["derm-pacs", "bundles", "install", str(tmp_path / "a copy"), "--reason", "…"]
     scaled(measured(folder), 1.3)
     assert run([*given[:4], str(other_weights(tmp_path / "other.pt"))]) == ExitCode.FAILED
