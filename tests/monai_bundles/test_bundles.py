@@ -178,6 +178,26 @@ def test_the_classifier_explains_its_call_and_says_how_images_of_a_lesion_give_o
     assert np.hypot(strongest[0] - middle[0], strongest[1] - (middle[1] - 400)) < radius, "in the lesion; of a mirrored map it would not be"
 
 
+@pytest.mark.server
+@each_bundle
+def test_each_bundle_that_explains_gives_a_map_of_its_own_method(name: str) -> None:
+    bundle = ungated(name)
+    pictures = [crooked_picture(name)]
+    if description(name).input.colour == "RGB":
+        pictures.append(dermoscopic(1, IRREGULAR, shape=(600, 800)))
+    outcomes = [one for picture in pictures for one in analyse_pixels(bundle, picture) if isinstance(one, Classification)]
+    maps = [one.saliency for one in outcomes if one.saliency is not None]  # none where nothing speaks for the class
+    if bundle.description.explanation is None:
+        assert maps == []
+        return
+    assert maps
+    for found in maps:
+        assert found.method == bundle.description.explanation.method
+        assert found.class_id in {one.class_id for one in outcomes[0].probabilities}
+        assert min(found.grid.shape) > 1
+        assert found.grid.max() > found.grid.min(), "a map says where"
+
+
 @each_bundle
 def test_every_concept_and_method_of_the_bundle_has_a_code(name: str) -> None:
     described = description(name)
