@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from derm_training.learning.skin_set import COMPOSED, write_set
@@ -41,7 +42,9 @@ def test_each_picture_stands_there_with_its_skin_and_composed_in_its_own_split(t
 
 def test_composed_pictures_are_not_measured_together_with_photographs(tmp_path: Path) -> None:
     made = write_set(table_of(tmp_path / "own"), tmp_path / "set", seed=1)
-    rows = select(made, split="val", labels=[]).rows
+    with pytest.raises(ValueError, match="which share no figure"):
+        select(made, split="val", labels=[])
+    rows = select(made, split="val", labels=[], mixed=True).rows
     assert {row.image.name.endswith("composed.jpg"): synthetic(row) for row in rows} == {False: False, True: True}
 
 
